@@ -1,0 +1,80 @@
+"""The model catalogue, read from models.toml once at start."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from shared.core.errors import NotFound
+from shared.core.routing import WORKER, Model, UpstreamTarget
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
+    url: str = ""
+    worker: bool = False
+    model: str = ""
+    api_key_env: str = ""
+    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    priority: int = 0
+
+
+class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
+    id: Name
+    upstreams: Annotated[list[UpstreamRow], msgspec.Meta(min_length=1)]
+    kinds: tuple[str, ...] = ("chat",)
+    context: Annotated[int, msgspec.Meta(ge=0)] = 0
+    owned_by: str = "omni"
+
+
+class CatalogueFile(msgspec.Struct, forbid_unknown_fields=True):
+    model: tuple[ModelRow, ...] = ()
+
+
+class CatalogueError(ValueError):
+    """The catalogue cannot be used; the message names the file and the field."""
+
+
+class Catalogue:
+    """The models there are, by id."""
+
+    def __init__(self, models: tuple[Model, ...]) -> None:
+        self.models = models
+        self._by_id = {model.id: model for model in models}
+
+    def get(self, model_id: str) -> Model:
+        """The model of that id; NotFound (code `model_not_found`, param `model`) when there is none."""
+        if found := self._by_id.get(model_id):
+            return found
+        raise NotFound(f"The model '{model_id[:200]}' does not exist.", param="model", code="model_not_found")
+
+    @classmethod
+    def load(cls, path: Path) -> "Catalogue":
+        """The catalogue in a TOML file; CatalogueError says what is wrong with it."""
+        try:
+            rows = msgspec.toml.decode(path.read_bytes(), type=CatalogueFile).model
+        except FileNotFoundError:
+            raise CatalogueError(f"{path}: there is no such file; OMNI_MODELS_FILE names the catalogue") from None
+        except msgspec.DecodeError as error:
+            raise CatalogueError(f"{path}: {error}") from None
+        ids = [row.id for row in rows]
+        if twice := sorted({each for each in ids if ids.count(each) > 1}):
+            raise CatalogueError(f"{path}: these ids stand more than once: {', '.join(twice)}")
+        return cls(tuple(_model(path, row) for row in rows))
+
+
+def _model(path: Path, row: ModelRow) -> Model:
+    targets = tuple(_target(path, row.id, each) for each in row.upstreams)
+    return Model(row.id, targets, frozenset(row.kinds), row.context, row.owned_by)
+
+
+def _target(path: Path, model_id: str, row: UpstreamRow) -> UpstreamTarget:
+    if row.worker == bool(row.url):
+        raise CatalogueError(f"{path}: an upstream of '{model_id}' needs either `url` or `worker = true`")
+    if row.url and not row.url.startswith(("http://", "https://")):
+        raise CatalogueError(
+            f"{path}: the upstream url '{row.url}' of '{model_id}' must begin with http:// or https://"
+        )
+    url = WORKER if row.worker else row.url.rstrip("/")
+    return UpstreamTarget(url, row.model or model_id, row.api_key_env, row.weight, row.priority)

@@ -1,0 +1,44 @@
+"""Which upstream serves a model: the catalogue, and the order in which its upstreams are tried."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTarget:
+    """One server that can answer for a model."""
+
+    url: str
+    """Base address without a trailing slash, or `worker` for the platform's own."""
+    model: str
+    """The model's name at that server."""
+    api_key_secret: str = ""
+    """Name of the secret that holds the server's key; empty when it needs none."""
+    weight: int = 1
+    priority: int = 0
+    """Lower is tried first."""
+
+    @property
+    def is_worker(self) -> bool:
+        return self.url == WORKER
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One row of the catalogue."""
+
+    id: str
+    upstreams: tuple[UpstreamTarget, ...]
+    kinds: frozenset[str]
+    """What it can do: `chat`, `completion`, `embedding`, …"""
+    context: int = 0
+    """Tokens, input and output together; 0 when not known."""
+    owned_by: str = "omni"
+
+
+def attempt_order(upstreams: Sequence[UpstreamTarget], random: Callable[[], float]) -> list[UpstreamTarget]:
+    """All upstreams in the order to try them: by priority, then drawn by weight. `random` gives a number in [0, 1)."""
+    keyed = [(target.priority, -(random() ** (1 / target.weight)), target) for target in upstreams if target.weight > 0]
+    return [target for *_, target in sorted(keyed, key=lambda row: row[:2])]

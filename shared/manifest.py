@@ -1,0 +1,92 @@
+"""The manifest: every route once, from functions/routes.json.
+
+The gateway routes by it, Terraform makes a Cloud Function of each row, the OpenAPI document and the tests read it.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from starlette.routing import compile_path
+
+from shared.core.errors import MethodNotAllowed, NotFound
+from shared.core.keys import Scope
+
+MANIFEST = Path(__file__).parent.parent / "functions" / "routes.json"
+
+
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row. `name` is permanent: it becomes a Terraform address and the function's name."""
+
+    name: str
+    methods: tuple[str, ...]
+    path: str
+    kind: Literal["inference", "function", "schedule", "system"]
+    """`inference` is forwarded to a model's upstream, `function` is a Cloud Function of its own, `schedule` is one
+    that Cloud Scheduler calls; `system` is answered by every process itself and stands in SYSTEM, not in the file."""
+    tag: str
+    summary: str
+    scope: Scope | None = None
+    """What a key must be allowed to; None: no key is needed."""
+    request: str = ""
+    response: str = ""
+    """Names of Pydantic models in shared.web.schemas; empty for no body."""
+    timeout_s: int = 60
+    memory: str = "256Mi"
+    max_instances: int = 10
+    secrets: tuple[str, ...] = ()
+    cron: str = ""
+
+
+def _system(name: str, path: str, summary: str, response: str = "") -> Route:
+    return Route(name, ("GET",), path, "system", "System", summary, response=response)
+
+
+SYSTEM = (
+    _system("health", "/api/health", "Whether the process is alive; touches nothing else.", "Health"),
+    _system("ready", "/ready", "Whether every required service answers; 503 names the one that does not.", "Readiness"),
+    _system("metrics", "/metrics", "Prometheus metrics."),
+    _system("docs", "/api/docs", "This API as a page."),
+    _system("openapi", "/api/openapi.json", "This API as an OpenAPI document."),
+)
+
+
+def load(path: Path = MANIFEST) -> tuple[Route, ...]:
+    """The rows of the manifest; ValueError when two share a name."""
+    routes = msgspec.json.decode(path.read_bytes(), type=tuple[Route, ...])
+    names = [route.name for route in routes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{path}: these names stand more than once: {', '.join(twice)}")
+    return routes
+
+
+class Router:
+    """Finds the route for a method and a path. Paths without parameters cost one dictionary look-up."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._fixed: dict[str, dict[str, Route]] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
+        for route in routes:
+            if "{" in route.path:
+                _, methods = self._patterns.setdefault(route.path, (compile_path(route.path)[0], {}))
+            else:
+                methods = self._fixed.setdefault(route.path, {})
+            methods.update(dict.fromkeys(route.methods, route))
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """The route and its path parameters; NotFound or MethodNotAllowed."""
+        if methods := self._fixed.get(path):
+            return self._pick(methods, method), {}
+        for pattern, methods in self._patterns.values():
+            if found := pattern.fullmatch(path):
+                return self._pick(methods, method), found.groupdict()
+        raise NotFound(f"There is nothing at {path[:200]}.")
+
+    @staticmethod
+    def _pick(methods: dict[str, Route], method: str) -> Route:
+        if route := methods.get(method):
+            return route
+        allowed = ", ".join(sorted(methods))
+        raise MethodNotAllowed(f"This address takes {allowed}.", headers=(("allow", allowed),))

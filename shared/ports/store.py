@@ -1,0 +1,81 @@
+"""Documents in collections, with transactions: what Firestore offers and every other adapter keeps to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+Document = dict[str, Any]
+"""JSON values only. Times are seconds since 1970 as float, in fields that end in `_at`."""
+
+T = TypeVar("T")
+Operator = Literal["==", "<", "<=", ">", ">="]
+
+INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "jobs": (
+        ("shard", "state", "lease_expires_at"),
+        ("shard", "outbox", "next_run_at"),
+        ("tenant", "created_at"),
+        ("tenant", "state", "created_at"),
+    ),
+    "keys": (("tenant", "created_at"),),
+}
+"""The collections there are, and the fields each can be queried by. An adapter makes these indexes and no other."""
+
+
+class AlreadyExists(Exception):
+    """A document of that id is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    collection: str
+    where: tuple[tuple[str, Operator, Any], ...] = ()
+    """Equalities, and at most one field compared by order: that of `order_by`."""
+    order_by: str = "created_at"
+    descending: bool = False
+    limit: int = 100
+    """1 to 1,000."""
+    cursor: str = ""
+    """A page's `next_cursor`; InvalidRequest (param `after`) when it is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    documents: list[Document]
+    next_cursor: str
+    """Empty on the last page."""
+
+
+class Transaction(Protocol):
+    """Reads come before writes. All writes happen together, or none."""
+
+    @property
+    def now(self) -> float:
+        """The server's time, seconds since 1970: what leases are measured by, never a worker's clock."""
+        ...
+
+    def get(self, collection: str, key: str) -> Document | None: ...
+
+    def create(self, collection: str, key: str, document: Document) -> None:
+        """Adds a document; AlreadyExists (at the latest at commit) when the key is taken."""
+        ...
+
+    def put(self, collection: str, key: str, document: Document) -> None:
+        """Writes the whole document, replacing what was there."""
+        ...
+
+    def delete(self, collection: str, key: str) -> None: ...
+
+
+class Store(Protocol):
+    def get(self, collection: str, key: str) -> Document | None: ...
+
+    def query(self, query: Query) -> Page: ...
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` in a transaction and commits it; `work` may run several times and must have no other effect."""
+        ...
+
+    def ping(self) -> None:
+        """Raises Unavailable when the store cannot be read."""
+        ...

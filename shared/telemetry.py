@@ -1,0 +1,67 @@
+"""What the platform tells of itself: JSON logs, and every metric in one list."""
+
+import logging
+import sys
+from typing import Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+REQUESTS = Counter("omni_requests_total", "Requests answered.", ("route", "method", "status"))
+LATENCY = Histogram(
+    "omni_request_duration_seconds",
+    "From the request's head to the last byte sent.",
+    ("route",),
+    buckets=LATENCY_BUCKETS_S,
+)
+TENANT_REQUESTS = Counter("omni_tenant_requests_total", "Requests by whom and for what.", ("tenant", "model", "route"))
+TOKENS = Counter("omni_tokens_total", "Tokens that upstreams reported.", ("tenant", "model", "direction"))
+FIRST_TOKEN = Histogram(
+    "omni_time_to_first_token_seconds", "From the request's head to a stream's first part.", ("model",),
+    buckets=LATENCY_BUCKETS_S,
+)  # fmt: skip
+LIMIT_DECISIONS = Counter("omni_limit_decisions_total", "Limiter's answers.", ("tier", "decision"))
+UPSTREAM_FAILURES = Counter(
+    "omni_upstream_failures_total", "Exchanges with an upstream that failed.", ("model", "reason")
+)
+JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
+JOBS_RUNNING = Gauge("omni_jobs_running", "Jobs this process runs now.")
+SLOTS_BUSY = Gauge("omni_worker_slots_busy", "Slots of the engine in use.")
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, with Cloud Logging's names; fields come through `extra={"fields": {...}}`."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": round(record.created, 3),
+            "severity": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return _encode(line).decode()
+
+
+def start_logging(service: str, level: str) -> None:
+    """Sends this process's log to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(service))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def exposition() -> tuple[bytes, str]:
+    """All metrics in Prometheus' text format, and its content type."""
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
