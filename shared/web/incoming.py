@@ -1,0 +1,29 @@
+"""A request as route functions see it: authenticated, and free of any framework."""
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from shared.core.keys import Caller
+from shared.manifest import Route
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    route: Route
+    caller: Caller
+    request_id: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    """What the path's `{placeholders}` matched."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
+    body: bytes = b""
+
+
+def request_id(given: str, token: Callable[[int], str] = secrets.token_hex) -> str:
+    """The caller's own request id when it is well-formed (1 to 128 of A-Z a-z 0-9 _ . -), else a new one."""
+    return given if REQUEST_ID.fullmatch(given) else f"req_{token(12)}"
