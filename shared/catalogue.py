@@ -39,8 +39,10 @@ class CatalogueError(ValueError):
 class Catalogue:
     """The models there are, by id."""
 
-    def __init__(self, models: tuple[Model, ...]) -> None:
+    def __init__(self, models: tuple[Model, ...], changed_at: int = 0) -> None:
         self.models = models
+        self.changed_at = changed_at
+        """When the file was last changed, seconds since 1970: what OpenAI's `created` says of a model."""
         self._by_id = {model.id: model for model in models}
 
     def get(self, model_id: str) -> Model:
@@ -61,7 +63,7 @@ class Catalogue:
         ids = [row.id for row in rows]
         if twice := sorted({each for each in ids if ids.count(each) > 1}):
             raise CatalogueError(f"{path}: these ids stand more than once: {', '.join(twice)}")
-        return cls(tuple(_model(path, row) for row in rows))
+        return cls(tuple(_model(path, row) for row in rows), int(path.stat().st_mtime))
 
 
 def _model(path: Path, row: ModelRow) -> Model:

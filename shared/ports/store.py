@@ -17,7 +17,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tenant", "created_at"),
         ("tenant", "state", "created_at"),
     ),
-    "keys": (("tenant", "created_at"),),
+    "keys": (("created_at",), ("tenant", "created_at")),
 }
 """The collections there are, and the fields each can be queried by. An adapter makes these indexes and no other."""
 
@@ -32,6 +32,7 @@ class Query:
     where: tuple[tuple[str, Operator, Any], ...] = ()
     """Equalities, and at most one field compared by order: that of `order_by`."""
     order_by: str = "created_at"
+    """Documents in which it is null or missing are left out."""
     descending: bool = False
     limit: int = 100
     """1 to 1,000."""
@@ -46,8 +47,17 @@ class Page:
     """Empty on the last page."""
 
 
+def require_index(query: Query) -> None:
+    """ValueError when no index serves the query: Firestore would refuse it, so every adapter does."""
+    equal = sorted(field for field, operator, _ in query.where if operator == "==")
+    ordered = {field for field, operator, _ in query.where if operator != "=="}
+    served = any(sorted(index[:-1]) == equal and index[-1] == query.order_by for index in INDEXES[query.collection])
+    if not served or not ordered <= {query.order_by}:
+        raise ValueError(f"no index of {query.collection!r} serves {query.where} ordered by {query.order_by!r}")
+
+
 class Transaction(Protocol):
-    """Reads come before writes. All writes happen together, or none."""
+    """Reads come before writes (RuntimeError otherwise). All writes happen together, or none."""
 
     @property
     def now(self) -> float:
@@ -68,6 +78,8 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
+    """Every method raises Unavailable when the store cannot be reached."""
+
     def get(self, collection: str, key: str) -> Document | None: ...
 
     def query(self, query: Query) -> Page: ...
@@ -77,5 +89,5 @@ class Store(Protocol):
         ...
 
     def ping(self) -> None:
-        """Raises Unavailable when the store cannot be read."""
+        """Reads a little, for readiness."""
         ...

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from shared.core.errors import InvalidRequest
 from shared.core.keys import Caller
 from shared.manifest import Route
 
@@ -27,3 +28,11 @@ class Incoming:
 def request_id(given: str, token: Callable[[int], str] = secrets.token_hex) -> str:
     """The caller's own request id when it is well-formed (1 to 128 of A-Z a-z 0-9 _ . -), else a new one."""
     return given if REQUEST_ID.fullmatch(given) else f"req_{token(12)}"
+
+
+def page_size(query: Mapping[str, str], default: int = 20, most: int = 100) -> int:
+    """The `limit` of a list request; InvalidRequest unless it is a whole number from 1 to `most`."""
+    text = query.get("limit", str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+        raise InvalidRequest(f"'limit' must be a whole number from 1 to {most}.", param="limit")
+    return int(text)

@@ -1,0 +1,92 @@
+"""Reads a request's body within its bounds of size and time, and decodes what the gateway must know of it."""
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+
+from functions.gateway.exchange import Exchange
+from shared.core.errors import BodyTimeout, InvalidRequest, PayloadTooLarge
+from shared.settings import Settings
+from shared.web.validation import check_depth
+
+T = TypeVar("T")
+
+
+class CallerLeft(Exception):
+    """The caller closed the connection."""
+
+
+class Inference(msgspec.Struct):
+    """What the gateway reads of an inference request; the rest passes through as it came."""
+
+    model: str
+    stream: bool | None = None
+
+
+_decode_inference = msgspec.json.Decoder(Inference).decode
+
+
+async def read(exchange: Exchange, settings: Settings) -> bytes:
+    """The whole body. PayloadTooLarge, BodyTimeout, or CallerLeft when the caller hangs up half-way."""
+    most = settings.max_body_bytes
+    declared = exchange.headers.get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared) > most:
+        raise PayloadTooLarge(f"The body may have {most} bytes at most.")
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            return await _collect(exchange, most)
+    except TimeoutError:
+        raise BodyTimeout(f"The body did not arrive within {settings.body_timeout_s:g} s.") from None
+
+
+async def _collect(exchange: Exchange, most: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await exchange.receive()
+        if message["type"] == "http.disconnect":
+            raise CallerLeft
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise PayloadTooLarge(f"The body may have {most} bytes at most.")
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def inference(body: bytes, max_depth: int) -> Inference:
+    """The fields the gateway needs; InvalidRequest names the one that is wrong."""
+    check_text(body)
+    check_depth(body, max_depth)
+    try:
+        return _decode_inference(body)
+    except msgspec.ValidationError as error:
+        raise _invalid_field(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}", code="invalid_json") from None
+
+
+def check_text(body: bytes) -> None:
+    """InvalidRequest unless the body is UTF-8."""
+    try:
+        body.isascii() or body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"The body is not UTF-8: byte {error.start}.", code="invalid_json") from None
+
+
+def with_model(body: bytes, model: str) -> bytes:
+    """The same request for another model name; every other field stays as it came."""
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+    return msgspec.json.encode(fields)
+
+
+def _invalid_field(text: str) -> InvalidRequest:
+    """msgspec's `Expected `str`, got `int` - at `$.model`` as our error, with the field in `param`."""
+    problem, _, place = text.partition(" - at `$")
+    if missing := problem.removeprefix("Object missing required field `").rstrip("`") if "missing" in problem else "":
+        return InvalidRequest(f"'{missing}' is required.", param=missing, code="missing_field")
+    param = place.rstrip("`").lstrip(".") or None
+    where = f"'{param}'" if param else "The body"
+    return InvalidRequest(f"{where} is not valid: {problem.replace('`', '')}.", param=param)

@@ -1,0 +1,84 @@
+"""One request on its way through the pipeline, and what the stages have learnt of it."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from shared.core.keys import Caller
+from shared.manifest import Route
+from shared.web.incoming import request_id
+from shared.web.reply import Reply
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CLIENT_CLOSED_REQUEST = 499
+"""What the metrics count when the caller left before the answer began (nginx's number)."""
+
+
+class Exchange:
+    __slots__ = (
+        "body_bytes_sent",
+        "caller",
+        "headers",
+        "method",
+        "model",
+        "params",
+        "path",
+        "query",
+        "receive",
+        "reply_headers",
+        "request_id",
+        "route",
+        "send",
+        "started",
+        "status",
+        "tokens_in",
+        "tokens_out",
+    )
+
+    def __init__(self, scope: Message, receive: Receive, send: Send, started: float) -> None:
+        self.receive = receive
+        self.send = send
+        self.started = started
+        """On the monotonic clock, in seconds."""
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = request_id(self.header(b"x-request-id"))
+        self.route: Route | None = None
+        self.params: dict[str, str] = {}
+        self.caller: Caller | None = None
+        self.model = ""
+        self.tokens_in = 0
+        self.tokens_out = 0
+        self.reply_headers: list[tuple[str, str]] = [("x-request-id", self.request_id)]
+        """Sent with whatever answer is given."""
+        self.status = 0
+        """0 until the answer has begun."""
+        self.body_bytes_sent = 0
+
+    def header(self, name: bytes) -> str:
+        """A request header by its lower-case name; empty when it was not sent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def route_name(self) -> str:
+        return self.route.name if self.route else "none"
+
+    async def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Sends the answer's head."""
+        self.status = status
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *self.reply_headers)]
+        await self.send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def write(self, chunk: bytes, *, more: bool) -> None:
+        """Sends a part of the answer's body; the last one with `more=False`."""
+        self.body_bytes_sent += len(chunk)
+        await self.send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    async def reply(self, reply: Reply) -> None:
+        """Sends a whole answer."""
+        await self.begin(reply.status, [*reply.headers, ("content-length", str(len(reply.body)))])
+        await self.write(reply.body, more=False)

@@ -1,0 +1,63 @@
+"""Innermost: hands the request to whoever answers for its route, and relays the answer."""
+
+import asyncio
+
+from functions.gateway import body
+from functions.gateway.exchange import Exchange
+from functions.gateway.infer import Infer
+from functions.gateway.relay import relay_whole
+from functions.gateway.signer import CallerSigner
+from functions.gateway.watch import watching_caller
+from shared.core.errors import NotFound, Unavailable, UpstreamTimeout
+from shared.core.keys import Caller
+from shared.manifest import Route
+from shared.ports.upstream import OutgoingRequest, TimedOut, Upstream, UpstreamError
+from shared.settings import Settings
+from shared.web.door import INTERNAL_PREFIX
+from shared.web.system import SystemPages
+
+PASSED_ON = (b"content-type", b"accept", b"prefer", b"idempotency-key", b"traceparent")
+
+
+class Forward:
+    def __init__(
+        self, settings: Settings, upstream: Upstream, signer: CallerSigner, infer: Infer, pages: SystemPages
+    ) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._signer = signer
+        self._infer = infer
+        self._pages = pages
+
+    async def __call__(self, exchange: Exchange) -> None:
+        route, caller = exchange.route, exchange.caller
+        if route is None or caller is None:  # only the system pages need no caller
+            await self._system(exchange)
+            return
+        content = await body.read(exchange, self._settings)
+        async with watching_caller(exchange):
+            if route.kind == "inference":
+                await self._infer(exchange, route, caller, content)
+            else:
+                await self._function(exchange, route, caller, content)
+
+    async def _system(self, exchange: Exchange) -> None:
+        reply = await asyncio.to_thread(self._pages.answer, exchange.path)
+        if reply is None:
+            raise NotFound
+        await exchange.reply(reply)
+
+    async def _function(self, exchange: Exchange, route: Route, caller: Caller, content: bytes) -> None:
+        url = self._settings.routes_url.replace("{name}", route.name) + INTERNAL_PREFIX + exchange.path
+        if exchange.query:
+            url += "?" + exchange.query.decode("latin-1")
+        headers = [(name.decode(), exchange.header(name)) for name in PASSED_ON if name in exchange.headers]
+        headers += [self._signer.header(caller), ("x-request-id", exchange.request_id)]
+        request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s)
+        try:
+            async with self._upstream.send(request) as response:
+                await relay_whole(exchange, response)
+        except TimedOut as error:
+            raise UpstreamTimeout(f"'{route.name}' did not answer in time.", detail=str(error)) from error
+        except UpstreamError as error:
+            raise Unavailable(f"'{route.name}' cannot be reached.", detail=str(error), retry_after_s=2) from error

@@ -1,0 +1,41 @@
+"""One JSON line a request; a slow one is a warning. Neither keys nor bodies are ever written."""
+
+import logging
+from typing import Any
+
+from functions.gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from functions.gateway.stage import Handler
+from shared.ports.clock import Clock
+
+log = logging.getLogger("omni.requests")
+
+
+class LogRequests:
+    def __init__(self, clock: Clock, slow_s: float) -> None:
+        self._now = clock.monotonic
+        self._slow_s = slow_s
+
+    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+        try:
+            await proceed(exchange)
+        finally:
+            elapsed_s = self._now() - exchange.started
+            slow = elapsed_s > self._slow_s
+            level = logging.WARNING if slow else logging.INFO
+            if log.isEnabledFor(level):
+                log.log(level, "slow request" if slow else "request", extra={"fields": _fields(exchange, elapsed_s)})
+
+
+def _fields(exchange: Exchange, elapsed_s: float) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "request_id": exchange.request_id,
+        "method": exchange.method,
+        "route": exchange.route_name,
+        "status": exchange.status or CLIENT_CLOSED_REQUEST,
+        "ms": round(elapsed_s * 1000, 2),
+    }
+    if exchange.caller:
+        fields |= {"tenant": exchange.caller.tenant, "key_id": exchange.caller.key_id}
+    if exchange.model:
+        fields |= {"model": exchange.model, "tokens_in": exchange.tokens_in, "tokens_out": exchange.tokens_out}
+    return fields

@@ -1,0 +1,51 @@
+"""The gateway's entry: an ASGI application that the Functions Framework serves.
+
+The framework calls a function with a request and sends the response it gives. A response is itself an ASGI
+application, so the function gives back the whole gateway, which then deals with the raw connection.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from starlette.requests import Request
+
+from functions.gateway import pipeline
+from functions.gateway.exchange import Exchange, Message, Receive, Send
+from functions.gateway.stage import Handler
+from shared import telemetry
+from shared.core.errors import Unavailable
+from shared.ports.clock import Clock
+from shared.settings import Settings
+from shared.web.system import SystemPages
+from shared.wiring import Ports
+
+Gateway = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def entry() -> Callable[[Request], Awaitable[Gateway]]:
+    settings = Settings.load()
+    telemetry.start_logging("gateway", settings.log_level)
+    application = build(settings, Ports(settings))
+
+    async def gateway(_: Request) -> Gateway:
+        return application
+
+    return gateway
+
+
+def build(settings: Settings, ports: Ports) -> Gateway:
+    """The gateway as an ASGI application."""
+    handle = pipeline.build(settings, ports, SystemPages("gateway", partial(_readiness, ports)))
+    return partial(_serve, handle, ports.clock)
+
+
+async def _serve(handle: Handler, clock: Clock, scope: Message, receive: Receive, send: Send) -> None:
+    await handle(Exchange(scope, receive, send, clock.monotonic()))
+
+
+def _readiness(ports: Ports) -> Mapping[str, str]:
+    try:
+        ports.store.ping()
+    except Unavailable as error:
+        return {"store": error.message}
+    return {"store": "ok"}

@@ -1,0 +1,19 @@
+"""Outermost: counts and times every request, also those that fail or whose caller leaves."""
+
+from functions.gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from functions.gateway.stage import Handler
+from shared import telemetry
+from shared.ports.clock import Clock
+
+
+class Measure:
+    def __init__(self, clock: Clock) -> None:
+        self._now = clock.monotonic
+
+    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+        try:
+            await proceed(exchange)
+        finally:
+            status = exchange.status or CLIENT_CLOSED_REQUEST
+            telemetry.REQUESTS.labels(exchange.route_name, exchange.method, status).inc()
+            telemetry.LATENCY.labels(exchange.route_name).observe(self._now() - exchange.started)

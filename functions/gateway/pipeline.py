@@ -1,0 +1,44 @@
+"""What happens to a request, in order."""
+
+import random
+
+from functions.gateway.admit import Admit
+from functions.gateway.answer_errors import answer_errors
+from functions.gateway.authenticate import Authenticate
+from functions.gateway.forward import Forward
+from functions.gateway.identify import Identify
+from functions.gateway.infer import Infer
+from functions.gateway.log_requests import LogRequests
+from functions.gateway.measure import Measure
+from functions.gateway.signer import CallerSigner
+from functions.gateway.stage import Handler, fold
+from functions.gateway.track_usage import track_usage
+from shared import manifest
+from shared.catalogue import Catalogue
+from shared.identity import Authenticator
+from shared.manifest import Router
+from shared.settings import Settings
+from shared.web.door import signing_key
+from shared.web.system import SystemPages
+from shared.wiring import Ports
+
+
+def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
+    """The pipeline, composed from the ports. Settings that cannot work raise SettingsError or CatalogueError."""
+    authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
+    signer = CallerSigner(signing_key(ports.secrets), ports.clock)
+    catalogue = Catalogue.load(settings.models_file)
+    router = Router(route for route in (*manifest.load(), *manifest.SYSTEM) if route.kind != "schedule")
+    infer = Infer(settings, catalogue, ports.upstream, ports.secrets, signer, ports.clock, random.random)
+    return fold(
+        [
+            Measure(ports.clock),
+            LogRequests(ports.clock, settings.slow_request_s),
+            track_usage,
+            answer_errors,
+            Identify(router, settings.max_header_bytes),
+            Authenticate(authenticator),
+            Admit(ports.limiter),
+        ],
+        Forward(settings, ports.upstream, signer, infer, pages),
+    )

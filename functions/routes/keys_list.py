@@ -1,0 +1,29 @@
+"""GET /api/v1/keys: the managed keys, newest first."""
+
+from functions.routes.context import Context
+from functions.routes.keys_create import view
+from shared.ports.store import Query
+from shared.web.incoming import Incoming, page_size
+from shared.web.reply import Reply
+
+
+def handle(incoming: Incoming, context: Context) -> Reply:
+    tenant = incoming.query.get("tenant")
+    page = context.ports.store.query(
+        Query(
+            "keys",
+            where=(("tenant", "==", tenant),) if tenant else (),
+            order_by="created_at",
+            descending=True,
+            limit=page_size(incoming.query),
+            cursor=incoming.query.get("after", ""),
+        )
+    )
+    return Reply.json(
+        {
+            "object": "list",
+            "data": [view(document) for document in page.documents],
+            "has_more": bool(page.next_cursor),
+            "next_cursor": page.next_cursor or None,
+        }
+    )

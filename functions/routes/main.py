@@ -1,0 +1,83 @@
+"""The route functions: one Cloud Function a row of the manifest, or all of them in one process, by path."""
+
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import flask
+
+from functions.routes.context import Context
+from shared import manifest, telemetry
+from shared.catalogue import Catalogue
+from shared.core.errors import NotInstalled, Unavailable
+from shared.identity import Authenticator
+from shared.jobs import Jobs
+from shared.manifest import Route, Router
+from shared.settings import Settings
+from shared.web.door import Door, signing_key
+from shared.web.flask import FlaskEdge, Handler
+from shared.web.incoming import Incoming
+from shared.web.reply import Reply
+from shared.web.system import SystemPages
+from shared.wiring import Ports
+
+ALL = "routes"
+log = logging.getLogger("omni.routes")
+
+
+def entry(name: str) -> Callable[[flask.Request], flask.Response]:
+    """The function a target names: one row's, or with `routes` every row's. KeyError when there is no such row."""
+    served = [route for route in manifest.load() if route.kind != "inference" and name in {ALL, route.name}]
+    if not served:
+        raise KeyError(name)
+    settings = Settings.load()
+    telemetry.start_logging(name, settings.log_level)
+    edge = build(settings, Ports(settings), served)
+
+    def function(request: flask.Request) -> flask.Response:
+        return edge.serve(request)
+
+    return function
+
+
+def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
+    """The edge that serves these rows, composed from the ports."""
+    authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
+    door = Door(settings, signing_key(ports.secrets), authenticator, ports.limiter, ports.clock)
+    context = Context(
+        settings, ports, Catalogue.load(settings.models_file), Jobs(ports.store, ports.queue, ports.blobs, ports.clock)
+    )
+    handlers = {route.name: _handler(route, context) for route in served}
+    return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", partial(_readiness, ports)))
+
+
+def _handler(route: Route, context: Context) -> Handler:
+    """The row's handler. One whose optional dependency is missing answers 501, and the others start all the same."""
+    try:
+        module = importlib.import_module(f"functions.routes.{route.name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("functions."):
+            raise  # a row without a handler is a mistake, not a missing option
+        log.warning("route left out", extra={"fields": {"route": route.name, "missing": error.name}})
+        return partial(_not_installed, error.name)
+    return partial(_call, module.handle, context)
+
+
+def _call(handle: Callable[[Incoming, Context], Reply], context: Context, incoming: Incoming) -> Reply:
+    return handle(incoming, context)
+
+
+def _not_installed(package: str, incoming: Incoming) -> Reply:
+    raise NotInstalled(f"'{incoming.route.name}' needs the package '{package}', which is not installed here.")
+
+
+def _readiness(ports: Ports) -> Mapping[str, str]:
+    found = {}
+    for name, ping in (("store", ports.store.ping), ("queue", ports.queue.ping)):
+        try:
+            ping()
+            found[name] = "ok"
+        except Unavailable as error:
+            found[name] = error.message
+    return found

@@ -1,0 +1,81 @@
+"""The edge of the route functions: Flask's request in, a Reply out, and every error in the one shape."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+import flask
+
+from shared import telemetry
+from shared.core.errors import OmniError, PayloadTooLarge
+from shared.identity import require_scope
+from shared.manifest import Route, Router
+from shared.settings import Settings
+from shared.web.door import Door
+from shared.web.incoming import Incoming, request_id
+from shared.web.reply import Reply
+from shared.web.system import SystemPages
+
+log = logging.getLogger("omni.requests")
+
+Handler = Callable[[Incoming], Reply]
+
+
+class FlaskEdge:
+    """Serves some of the manifest's routes, and the system pages beside them."""
+
+    def __init__(
+        self, settings: Settings, door: Door, router: Router, handlers: Mapping[str, Handler], pages: SystemPages
+    ) -> None:
+        self._settings = settings
+        self._door = door
+        self._router = router
+        self._handlers = handlers
+        self._pages = pages
+
+    def serve(self, request: flask.Request) -> flask.Response:
+        started = time.perf_counter()
+        request_id_ = request_id(request.headers.get("x-request-id", ""))
+        path = self._door.path(request.path)
+        reply = self._pages.answer(path) if request.method == "GET" else None
+        route_name = "system"
+        if reply is None:
+            route_name, reply = self._answer(request, path, request_id_)
+            _measure(route_name, request.method, reply.status, started, request_id_)
+        response = flask.Response(reply.body, reply.status, reply.headers)
+        response.headers["x-request-id"] = request_id_
+        return response
+
+    def _answer(self, request: flask.Request, path: str, request_id_: str) -> tuple[str, Reply]:
+        route_name = "none"
+        try:
+            route, params = self._router.find(request.method, path)
+            route_name = route.name
+            return route_name, self._handle(request, route, params, request_id_)
+        except OmniError as error:
+            if error.status >= 500:
+                log.error(error.message, extra={"fields": {"request_id": request_id_, "detail": error.detail}})
+            return route_name, Reply.problem(error, request_id_)
+        except Exception:  # The edge: whatever is left becomes a 500 in the one shape, and its story goes to the log.
+            log.exception("unexpected error", extra={"fields": {"request_id": request_id_, "route": route_name}})
+            return route_name, Reply.problem(OmniError(), request_id_)
+
+    def _handle(self, request: flask.Request, route: Route, params: dict[str, str], request_id_: str) -> Reply:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        entry = self._door.enter(headers)
+        require_scope(entry.caller, route.scope)
+        if (request.content_length or 0) > self._settings.max_body_bytes:
+            raise PayloadTooLarge(f"The body may have {self._settings.max_body_bytes} bytes at most.")
+        incoming = Incoming(
+            route, entry.caller, request_id_, params, request.args.to_dict(), headers, request.get_data(cache=False)
+        )
+        reply = self._handlers[route.name](incoming)
+        return Reply(reply.status, reply.body, [*reply.headers, *entry.headers])
+
+
+def _measure(route: str, method: str, status: int, started: float, request_id_: str) -> None:
+    elapsed_s = time.perf_counter() - started
+    telemetry.REQUESTS.labels(route, method, status).inc()
+    telemetry.LATENCY.labels(route).observe(elapsed_s)
+    fields = {"request_id": request_id_, "route": route, "status": status, "ms": round(elapsed_s * 1000, 2)}
+    log.info("request", extra={"fields": fields})

@@ -1,0 +1,34 @@
+"""What every process tells of itself, and the one shape of an error."""
+
+from typing import Literal
+
+from shared.web.schemas.strict import Strict
+
+
+class Health(Strict):
+    status: Literal["ok"]
+    service: str
+    version: str
+
+
+class Readiness(Strict):
+    status: Literal["ok", "unavailable"]
+    services: dict[str, str]
+    """Name of a required service → `ok`, or what is wrong with it."""
+
+
+class Problem(Strict):
+    message: str
+    """A sentence for people."""
+    type: str
+    """The kind of error, as OpenAI's client libraries know it."""
+    param: str | None
+    """The field of the request that is wrong, its path joined by dots."""
+    code: str | None
+    """The error for programs."""
+
+
+class ErrorBody(Strict):
+    error: Problem
+    request_id: str
+    """Also in the header `x-request-id`, and in the platform's logs."""

@@ -1,0 +1,107 @@
+"""In-memory stand-ins for the ports, for tests that must not wait, draw lots or open a socket."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.ports.store import AlreadyExists, Document, Page, Query, Transaction
+from shared.ports.upstream import OutgoingRequest, Response, UpstreamError
+
+T = TypeVar("T")
+
+
+class FakeClock:
+    """Stands still until told to move."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+
+
+@dataclass
+class FakeResponse:
+    """What a fake upstream answers; an exception among the chunks breaks the body off there."""
+
+    status: int = 200
+    parts: list[bytes | UpstreamError] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=lambda: [("content-type", "application/json")])
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200) -> "FakeResponse":
+        return cls(status, [msgspec.json.encode(value)])
+
+    @classmethod
+    def stream(cls, *parts: bytes | UpstreamError) -> "FakeResponse":
+        return cls(200, list(parts), [("content-type", "text/event-stream")])
+
+    async def read(self) -> bytes:
+        return b"".join([part async for part in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            if isinstance(part, UpstreamError):
+                raise part
+            yield part
+
+
+class FakeUpstream:
+    """Answers by a function of the request, and remembers every request."""
+
+    def __init__(self, answer: Callable[[OutgoingRequest], FakeResponse | UpstreamError]) -> None:
+        self.answer = answer
+        self.requests: list[OutgoingRequest] = []
+
+    @asynccontextmanager
+    async def send(self, request: OutgoingRequest) -> AsyncIterator[Response]:
+        self.requests.append(request)
+        answer = self.answer(request)
+        if isinstance(answer, UpstreamError):
+            raise answer
+        yield answer
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class FakeStore:
+    """A dictionary; counts its reads."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.now = clock.time
+        self.documents: dict[tuple[str, str], Document] = {}
+        self.reads = 0
+
+    def get(self, collection: str, key: str) -> Document | None:
+        self.reads += 1
+        return self.documents.get((collection, key))
+
+    def create(self, collection: str, key: str, document: Document) -> None:
+        if (collection, key) in self.documents:
+            raise AlreadyExists(key)
+        self.documents[collection, key] = document
+
+    def put(self, collection: str, key: str, document: Document) -> None:
+        self.documents[collection, key] = document
+
+    def delete(self, collection: str, key: str) -> None:
+        self.documents.pop((collection, key), None)
+
+    def query(self, query: Query) -> Page:
+        raise NotImplementedError("ask a real store")
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        return work(self)
+
+    def ping(self) -> None:
+        """Always there."""

@@ -1,0 +1,147 @@
+"""Every refusal: the right status, code and field, and nothing sent upstream."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.core.keys import mint, peppered
+from tests.gateway.conftest import CHAT, World, problem
+
+BAD_BODIES: list[tuple[bytes, str, str | None]] = [
+    (b"", "invalid_json", None),
+    (b"{", "invalid_json", None),
+    (b"[]", "invalid_request", None),
+    (b"null", "invalid_request", None),
+    (b'{"messages": []}', "missing_field", "model"),
+    (b'{"model": 5}', "invalid_request", "model"),
+    (b'{"model": "small", "stream": "yes"}', "invalid_request", "stream"),
+    (b'{"model": "sm\xff"}', "invalid_json", None),
+    (b'{"model": "small", "messages": "\xff"}', "invalid_json", None),
+    (b'{"model": "small", "x": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "too_deep", None),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "param"), BAD_BODIES)
+def test_400_names_what_is_wrong_with_the_body(world: World, body: bytes, code: str, param: str | None) -> None:
+    response = world.request("POST", "/v1/chat/completions", content=body)
+    assert problem(response) == (400, code, param)
+    assert not world.upstream.requests
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", "omni_short", "omni_" + "a" * 12 + "_" + "b" * 38])
+def test_401_without_a_valid_key(world: World, key: str | None) -> None:
+    assert problem(world.chat(key)) == (401, "invalid_api_key", None)
+    assert not world.store.reads
+
+
+def test_401_for_a_well_formed_key_that_nobody_made(world: World) -> None:
+    key = mint(random.Random(5).choice).text
+    assert [problem(world.chat(key))[0] for _ in range(5)] == [401] * 5
+    assert world.store.reads == 1
+
+
+def test_401_within_the_cache_time_of_a_revocation(world: World) -> None:
+    minted = mint(random.Random(6).choice)
+    record: dict[str, Any] = {
+        "id": minted.id,
+        "tenant": "acme",
+        "tier": "basic",
+        "scopes": ["inference"],
+        "requests_per_minute": 50,
+        "hash": peppered(minted.text, b"pepper"),
+        "revoked_at": None,
+    }
+    world.store.put("keys", minted.id, record)
+    assert world.chat(minted.text).status_code == 200
+    record["revoked_at"] = world.clock.now()
+    world.clock.advance(world.settings.key_cache_s + 0.1)
+    assert problem(world.chat(minted.text)) == (401, "invalid_api_key", None)
+
+
+def test_403_without_the_scope(world: World) -> None:
+    assert problem(world.request("GET", "/api/v1/keys"))[:2] == (403, "permission_denied")
+
+
+def test_404_for_an_unknown_model(world: World) -> None:
+    assert problem(world.chat(model="gpt-9")) == (404, "model_not_found", "model")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/nothing", "/internal/v1/chat/completions", "/schedules/jobs-sweep", "/v1//models"]
+)
+def test_404_for_an_unknown_address(world: World, path: str) -> None:
+    assert problem(world.request("POST", path))[:2] == (404, "not_found")
+
+
+def test_405_says_what_is_allowed(world: World) -> None:
+    response = world.request("GET", "/v1/chat/completions")
+    assert problem(response)[:2] == (405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+
+
+def test_408_when_the_body_stays_out(tmp_path: Path) -> None:
+    world, sent = World(tmp_path, body_timeout_s=0.1), list[dict[str, Any]]()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "query_string": b"",
+        "headers": [(b"authorization", b"Bearer prod-key-acme-1"), (b"content-length", b"100")],
+    }
+    first = iter([{"type": "http.request", "body": b'{"mod', "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        return next(first, None) or await asyncio.sleep(60, {})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(world.gateway(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert b"body_timeout" in sent[1]["body"]
+
+
+def test_413_for_a_body_that_says_it_is_too_large(tmp_path: Path) -> None:
+    world = World(tmp_path, max_body_bytes=100)
+    assert problem(world.chat(user="x" * 100)) == (413, "payload_too_large", None)
+
+
+def test_413_for_a_body_that_turns_out_too_large(tmp_path: Path) -> None:
+    world = World(tmp_path, max_body_bytes=100)
+
+    async def chunks() -> Any:
+        for _ in range(11):
+            yield b"x" * 10
+
+    assert problem(world.request("POST", "/v1/chat/completions", content=chunks())) == (413, "payload_too_large", None)
+
+
+def test_429_once_the_minute_is_used_up(world: World) -> None:
+    statuses = [world.chat("free-key-ann-1").status_code for _ in range(10)]
+    refused = world.chat("free-key-ann-1")
+    assert statuses == [200] * 10
+    assert problem(refused) == (429, "rate_limit_exceeded", None)
+    assert 60 <= int(refused.headers["retry-after"]) <= 61
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert len(world.upstream.requests) == 10
+
+
+def test_429_ends_when_the_window_has_passed(world: World) -> None:
+    for _ in range(11):
+        world.chat("free-key-ann-1")
+    world.clock.advance(61)
+    assert world.chat("free-key-ann-1").status_code == 200
+
+
+def test_429_for_one_key_is_no_other_keys_business(world: World) -> None:
+    for _ in range(11):
+        world.chat("free-key-ann-1")
+    assert world.chat("prod-key-acme-1").status_code == 200
+
+
+def test_431_for_a_head_that_is_too_large(world: World) -> None:
+    response = world.request("POST", "/v1/chat/completions", json=CHAT, headers={"x-large": "x" * 40_000})
+    assert problem(response) == (431, "headers_too_large", None)

@@ -1,0 +1,89 @@
+"""When upstreams fail: the caller learns what happened, and nothing of the operator's affairs."""
+
+import json
+
+import pytest
+
+from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut
+from tests.fakes import FakeResponse
+from tests.gateway.conftest import COMPLETION, World, problem
+
+
+def test_503_when_no_server_can_be_reached(world: World) -> None:
+    world.answers(lambda _: ConnectFailed("refused"))
+    response = world.chat()
+    assert problem(response) == (503, "upstream_unavailable", None)
+    assert response.headers["retry-after"] == "2"
+
+
+def test_503_when_a_function_cannot_be_reached(world: World) -> None:
+    world.answers(lambda _: ConnectFailed("refused"))
+    assert problem(world.request("GET", "/api/v1/jobs")) == (503, "unavailable", None)
+
+
+def test_504_when_the_model_stays_silent(world: World) -> None:
+    world.answers(lambda _: TimedOut("600 s"))
+    assert problem(world.chat()) == (504, "upstream_timeout", None)
+
+
+def test_502_when_the_answer_breaks_off(world: World) -> None:
+    world.answers(lambda _: BrokenOff("reset"))
+    assert problem(world.chat()) == (502, "upstream_failed", None)
+
+
+@pytest.mark.parametrize("failure", [ConnectFailed("refused"), FakeResponse.json({}, 503), FakeResponse.json({}, 429)])
+def test_the_next_upstream_answers_when_the_first_cannot(world: World, failure: ConnectFailed | FakeResponse) -> None:
+    world.answers(lambda request: failure if "first" in request.url else FakeResponse.json(COMPLETION))
+    assert world.chat(model="elsewhere").json() == COMPLETION
+    assert [request.url.split("/")[2] for request in world.upstream.requests] == ["first.example", "second.example"]
+
+
+def test_an_upstream_that_may_have_run_the_model_is_not_followed_by_another(world: World) -> None:
+    world.answers(lambda _: BrokenOff("reset"))
+    assert world.chat(model="elsewhere").status_code == 502
+    assert len(world.upstream.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 502])
+def test_what_an_outside_server_says_of_our_account_stays_inside(world: World, status: int) -> None:
+    told = {"error": {"message": "key sk-first of org-77 is over quota", "code": "quota"}}
+    world.answers(lambda _: FakeResponse.json(told, status))
+    response = world.chat(model="elsewhere")
+    assert problem(response) == (502, "upstream_failed", None)
+    assert "sk-first" not in response.text
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"error": {"message": "bad temperature", "code": 400, "type": "BadRequestError"}},
+        {"error": "bad temperature"},
+        {"detail": "bad temperature"},
+        {"object": "error", "message": "bad temperature"},
+    ],
+)
+def test_refusals_of_every_shape_become_the_one_shape(world: World, told: object) -> None:
+    world.answers(lambda _: FakeResponse.json(told, 400))
+    response = world.chat(model="elsewhere")
+    assert problem(response) == (400, "invalid_request", None)
+    assert response.json()["error"]["message"] == "bad temperature"
+
+
+def test_a_stream_passes_through_byte_by_byte(world: World) -> None:
+    events = [
+        b'data: {"choices":[]}\n\n',
+        b'data: {"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n',
+        b"data: [DONE]\n\n",
+    ]
+    world.answers(lambda _: FakeResponse.stream(*events))
+    response = world.chat(stream=True)
+    assert response.headers["content-type"] == "text/event-stream"
+    assert response.content == b"".join(events)
+
+
+def test_a_stream_that_breaks_off_ends_with_an_error_event(world: World) -> None:
+    world.answers(lambda _: FakeResponse.stream(b'data: {"choices":[]}\n\n', BrokenOff("reset")))
+    response = world.chat(stream=True)
+    last = response.text.strip().split("\n\n")[-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_failed"
+    assert "[DONE]" not in response.text
