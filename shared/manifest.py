@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 
 from shared.core.errors import MethodNotAllowed, NotFound
 from shared.core.keys import Scope
+from shared.settings import Settings
 
 MANIFEST = Path(__file__).parent.parent / "functions" / "routes.json"
 
@@ -33,6 +34,10 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request: str = ""
     response: str = ""
     """Names of Pydantic models in shared.web.schemas; empty for no body."""
+    query: tuple[str, ...] = ()
+    """Query parameters it reads; shared.web.openapi says what each means."""
+    status: int = 200
+    """What success is answered with."""
     timeout_s: int = 60
     memory: str = "256Mi"
     max_instances: int = 10
@@ -49,8 +54,17 @@ SYSTEM = (
     _system("ready", "/ready", "Whether every required service answers; 503 names the one that does not.", "Readiness"),
     _system("metrics", "/metrics", "Prometheus metrics."),
     _system("docs", "/api/docs", "This API as a page."),
+    _system("docs_asset", "/api/docs/{asset}", "A file that the page needs."),
     _system("openapi", "/api/openapi.json", "This API as an OpenAPI document."),
 )
+
+
+def behind_the_gateway(settings: Settings) -> list[Route]:
+    """What the gateway answers or forwards. Metrics tell of tenants: outside a local stack they need an admin key."""
+    rows = [route for route in (*load(), *SYSTEM) if route.kind != "schedule"]
+    if settings.is_local:
+        return rows
+    return [msgspec.structs.replace(row, scope=Scope.ADMIN) if row.name == "metrics" else row for row in rows]
 
 
 def load(path: Path = MANIFEST) -> tuple[Route, ...]:

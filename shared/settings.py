@@ -25,7 +25,6 @@ class Settings:
         False, "RUN_AS_INTERNAL",
         "Stand behind the gateway: take `/internal/...` paths, believe the caller it signed, skip limits and usage.",
     )  # fmt: skip
-    public_url: str = knob("", "OMNI_PUBLIC_URL", "The gateway's address as callers see it; empty: as requested.")
     routes_url: str = knob(
         "http://127.0.0.1:8081", "OMNI_ROUTES_URL", "Where route functions answer; `{name}` becomes the route's name."
     )

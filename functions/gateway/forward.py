@@ -31,7 +31,7 @@ class Forward:
 
     async def __call__(self, exchange: Exchange) -> None:
         route, caller = exchange.route, exchange.caller
-        if route is None or caller is None:  # only the system pages need no caller
+        if route is None or caller is None or route.kind == "system":  # all other routes need a caller
             await self._system(exchange)
             return
         content = await body.read(exchange, self._settings)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from functions.gateway import pipeline
 from functions.gateway.exchange import Exchange, Message, Receive, Send
 from functions.gateway.stage import Handler
-from shared import telemetry
+from shared import reporting, telemetry
 from shared.core.errors import Unavailable
 from shared.ports.clock import Clock
 from shared.settings import Settings
@@ -25,6 +25,7 @@ Gateway = Callable[[Message, Receive, Send], Awaitable[None]]
 def entry() -> Callable[[Request], Awaitable[Gateway]]:
     settings = Settings.load()
     telemetry.start_logging("gateway", settings.log_level)
+    reporting.start_errors(settings, "gateway")
     application = build(settings, Ports(settings))
 
     async def gateway(_: Request) -> Gateway:

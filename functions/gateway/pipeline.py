@@ -12,8 +12,9 @@ from functions.gateway.log_requests import LogRequests
 from functions.gateway.measure import Measure
 from functions.gateway.signer import CallerSigner
 from functions.gateway.stage import Handler, fold
+from functions.gateway.trace import Trace
 from functions.gateway.track_usage import track_usage
-from shared import manifest
+from shared import manifest, reporting
 from shared.catalogue import Catalogue
 from shared.identity import Authenticator
 from shared.manifest import Router
@@ -28,10 +29,12 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
     signer = CallerSigner(signing_key(ports.secrets), ports.clock)
     catalogue = Catalogue.load(settings.models_file)
-    router = Router(route for route in (*manifest.load(), *manifest.SYSTEM) if route.kind != "schedule")
+    router = Router(manifest.behind_the_gateway(settings))
     infer = Infer(settings, catalogue, ports.upstream, ports.secrets, signer, ports.clock, random.random)
+    tracer = reporting.tracer(settings, "gateway")
     return fold(
         [
+            *([Trace(tracer)] if tracer else []),
             Measure(ports.clock),
             LogRequests(ports.clock, settings.slow_request_s),
             track_usage,

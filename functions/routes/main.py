@@ -8,7 +8,7 @@ from functools import partial
 import flask
 
 from functions.routes.context import Context
-from shared import manifest, telemetry
+from shared import manifest, reporting, telemetry
 from shared.catalogue import Catalogue
 from shared.core.errors import NotInstalled, Unavailable
 from shared.identity import Authenticator
@@ -33,6 +33,7 @@ def entry(name: str) -> Callable[[flask.Request], flask.Response]:
         raise KeyError(name)
     settings = Settings.load()
     telemetry.start_logging(name, settings.log_level)
+    reporting.start_errors(settings, name)
     edge = build(settings, Ports(settings), served)
 
     def function(request: flask.Request) -> flask.Response:

@@ -65,6 +65,16 @@ def test_403_without_the_scope(world: World) -> None:
     assert problem(world.request("GET", "/api/v1/keys"))[:2] == (403, "permission_denied")
 
 
+def test_metrics_tell_of_tenants_and_need_an_admin_key_in_production(world: World) -> None:
+    assert problem(world.request("GET", "/metrics", None))[0] == 401
+    assert problem(world.request("GET", "/metrics"))[0] == 403
+    assert world.request("GET", "/metrics", "master-key-root-1").status_code == 200
+
+
+def test_metrics_are_open_in_a_local_stack(tmp_path: Path) -> None:
+    assert World(tmp_path, environment="local").request("GET", "/metrics", None).status_code == 200
+
+
 def test_404_for_an_unknown_model(world: World) -> None:
     assert problem(world.chat(model="gpt-9")) == (404, "model_not_found", "model")
 

@@ -5,7 +5,7 @@ Fields not named here are allowed and passed on: servers have parameters of thei
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.web.schemas.messages import (
     FunctionCall,
@@ -78,6 +78,14 @@ ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Fie
 
 
 class ChatRequest(Sampling):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": "smollm2-135m-instruct", "messages": [{"role": "user", "content": "What is the sea?"}]},
+            ]
+        }
+    )
+
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: TokenLimit | None = None
     """The newer name of `max_tokens`."""
@@ -106,6 +114,12 @@ class ChatRequest(Sampling):
 
 
 class CompletionRequest(Sampling):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"model": "smollm2-135m-instruct", "prompt": "The sea is", "max_tokens": 32}],
+        }
+    )
+
     prompt: str | Annotated[list[str] | list[int] | list[list[int]], Field(min_length=1)]
     """Text or token ids; a list of them asks for one answer each."""
     suffix: str | None = None

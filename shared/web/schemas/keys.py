@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from shared.web.schemas.strict import Strict
+from shared.web.schemas.strict import Open, Strict
 
 GrantableTier = Literal["free", "basic", "premium", "master"]
 GrantableScope = Literal["inference", "jobs", "admin"]
@@ -31,7 +31,7 @@ class KeyRequest(Strict):
         return sorted(set(scopes))
 
 
-class KeyView(Strict):
+class KeyView(Open):
     """A managed key, without its text."""
 
     id: str
@@ -53,7 +53,7 @@ class NewKey(KeyView):
     """The key's text. No later answer holds it."""
 
 
-class KeyList(Strict):
+class KeyList(Open):
     object: Literal["list"]
     data: list[KeyView]
     has_more: bool

@@ -1,15 +1,15 @@
-"""How strictly request bodies are read: "5" is no number, true is no integer; an integer may stand for a float."""
+"""How strictly bodies are read: "5" is no number, true is no integer; an integer may stand for a float."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """Refuses fields it does not know: a misspelt one would otherwise be ignored in silence."""
+    """For requests of our own. Refuses fields it does not know: a misspelt one would be ignored in silence."""
 
     model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Open(Strict):
-    """Passes fields it does not know through, to whichever model's server they are meant for."""
+    """Keeps fields it does not know: requests carry some for the model's server, answers may gain some."""
 
     model_config = ConfigDict(extra="allow", serialize_by_alias=True)

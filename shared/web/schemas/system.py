@@ -2,22 +2,22 @@
 
 from typing import Literal
 
-from shared.web.schemas.strict import Strict
+from shared.web.schemas.strict import Open
 
 
-class Health(Strict):
+class Health(Open):
     status: Literal["ok"]
     service: str
     version: str
 
 
-class Readiness(Strict):
+class Readiness(Open):
     status: Literal["ok", "unavailable"]
     services: dict[str, str]
     """Name of a required service → `ok`, or what is wrong with it."""
 
 
-class Problem(Strict):
+class Problem(Open):
     message: str
     """A sentence for people."""
     type: str
@@ -28,7 +28,7 @@ class Problem(Strict):
     """The error for programs."""
 
 
-class ErrorBody(Strict):
+class ErrorBody(Open):
     error: Problem
     request_id: str
     """Also in the header `x-request-id`, and in the platform's logs."""

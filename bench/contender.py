@@ -1,0 +1,54 @@
+"""What every contender is to the bench."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import mock
+from bench.load import Question
+from bench.processes import Program
+
+
+class Unavailable(Exception):
+    """The contender cannot be measured on this machine; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a run takes place."""
+
+    upstream: str
+    """The mock upstream's address, up to the port."""
+    scratch: Path
+    """Emptied after the run."""
+    cache: Path
+    """Keeps what was installed for the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A contender that only needs to be started."""
+
+    version: str
+    program: Program
+    headers: tuple[tuple[str, str], ...] = ()
+    """What a request must carry beside its content type."""
+
+    @property
+    def question(self) -> Question:
+        return question(self.program.port, self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    name: str
+    does: str
+    """What it does with a request beside passing it on, so that unlike things are seen to be unlike."""
+    prepare: Callable[[Site], Prepared]
+    """Raises Unavailable."""
+
+
+def question(port: int, headers: tuple[tuple[str, str], ...] = ()) -> Question:
+    """The request that everyone gets."""
+    content_type = ("content-type", "application/json")
+    return Question(port, mock.PATH, (content_type, *headers), mock.REQUEST, mock.TEXT.encode())

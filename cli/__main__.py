@@ -1,0 +1,49 @@
+"""The `omni` command. Each command's module is imported only when that command runs, so that help is quick."""
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "up": "Starts the whole platform on this machine.",
+    "demo": "Shows a running platform at work: chat, stream, job, limit.",
+    "chat": "Asks a model and prints the answer as it comes.",
+    "models": "Lists the models that may be asked.",
+    "keys": "Makes, lists and revokes API keys.",
+    "jobs": "Submits, watches and cancels long work.",
+    "test": "Runs every test that this machine can run.",
+    "bench": "Measures this platform side by side with its peers.",
+    "lock": "Writes the locked requirements anew.",
+}
+"""Every command with the sentence that the overview shows for it; `command` in the module cli.NAME is the command."""
+
+
+class Commands(click.Group):
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"cli.{cmd_name}").command
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def omni() -> None:
+    """A self-hosted AI platform: one OpenAI-compatible address, your own models, durable jobs.
+
+    \b
+    Begin with:
+      omni up      in one terminal
+      omni demo    in another
+    """
+
+
+if __name__ == "__main__":
+    omni(prog_name="omni")

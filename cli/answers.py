@@ -1,0 +1,117 @@
+"""What the commands read of the platform's answers. Fields that no command shows are left out."""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+FINAL = frozenset({"succeeded", "failed", "cancelled", "expired"})
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """One page of a list; `next_cursor` asks for the next."""
+
+    data: list[T]
+    has_more: bool = False
+    next_cursor: str | None = None
+
+
+class ModelCard(msgspec.Struct):
+    id: str
+    kinds: list[str] = []
+    context: int | None = None
+    """Tokens; None when not known."""
+    owned_by: str = ""
+
+
+class Key(msgspec.Struct):
+    id: str
+    name: str
+    tenant: str
+    tier: str
+    scopes: list[str]
+    requests_per_minute: int
+    """0 means no limit."""
+    created_at: float
+    revoked_at: float | None = None
+
+
+class NewKey(Key, kw_only=True):
+    key: str
+    """The key's text, which no later answer holds."""
+
+
+class Progress(msgspec.Struct):
+    fraction: float | None = None
+    message: str | None = None
+
+
+class JobError(msgspec.Struct):
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class Job(msgspec.Struct):
+    id: str
+    task: str
+    state: str
+    created_at: float
+    attempt: int
+    max_attempts: int
+    substate: str | None = None
+    progress: Progress | None = None
+    result: Any = None
+    error: JobError | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+
+class Usage(msgspec.Struct):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Message(msgspec.Struct):
+    content: str | None = None
+
+
+class Choice(msgspec.Struct):
+    message: Message
+    finish_reason: str | None = None
+
+
+class Completion(msgspec.Struct):
+    """A whole answer of a conversation."""
+
+    choices: list[Choice]
+    usage: Usage | None = None
+
+
+class ChunkChoice(msgspec.Struct):
+    delta: Message
+    finish_reason: str | None = None
+
+
+class Problem(msgspec.Struct):
+    message: str
+    code: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """One part of a streamed answer, or the error that ends it."""
+
+    choices: list[ChunkChoice] = []
+    usage: Usage | None = None
+    error: Problem | None = None
+    request_id: str = ""
+
+
+class ErrorBody(msgspec.Struct):
+    error: Problem
+    request_id: str = ""

@@ -1,0 +1,79 @@
+"""Which platform a command speaks to, and with which key.
+
+Options come first, then the environment, then the `dev.env` that a running `omni up` has left in its state folder.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cli.client import Client
+from cli.errors import START, CliError, NoPlatform
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    base_url: str
+    """Scheme, host and port, without a trailing slash."""
+    api_key: str
+
+
+def find(base_url: str, api_key: str, state_dir: Path) -> Connection:
+    """The connection that was asked for, completed from the state folder's `dev.env`. CliError says what is missing.
+
+    The local stack's key is a master key: it is completed only for the local stack's own address.
+    """
+    local = _read(state_dir / "dev.env")
+    local_url = _plain(local.get("OMNI_BASE_URL", ""))
+    url = _plain(base_url) or local_url
+    if not url:
+        raise NoPlatform(f"No platform is running from this folder. {START}, or give --base-url and --api-key.")
+    key = api_key or (local.get("OMNI_API_KEY", "") if url == local_url else "")
+    if not key:
+        raise CliError(f"No key for {url} is known. Give --api-key or set OMNI_API_KEY.")
+    return Connection(url, key)
+
+
+def connected(command: Callable[..., R]) -> Callable[..., R]:
+    """Gives a command the options that say where the platform is, and a Client for it as first argument."""
+
+    @click.option(
+        "--base-url", envvar="OMNI_BASE_URL", default="", metavar="URL", show_envvar=True,
+        help="Address of the platform. Default: the stack that 'omni up' started here.",
+    )  # fmt: skip
+    @click.option("--api-key", envvar="OMNI_API_KEY", default="", metavar="KEY", show_envvar=True, help="Key to use.")
+    @click.option(
+        "--state-dir", envvar="OMNI_STATE_DIR", default=CHECKOUT / ".omni", metavar="FOLDER", show_envvar=True,
+        type=click.Path(path_type=Path), help="State folder of the local stack.",
+    )  # fmt: skip
+    @wraps(command)
+    def with_client(*, base_url: str, api_key: str, state_dir: Path, **options: Any) -> R:
+        connection = find(base_url, api_key, state_dir)
+        with Client(connection.base_url, connection.api_key) as client:
+            return command(client, **options)
+
+    return with_client
+
+
+def _plain(url: str) -> str:
+    """The address without the `/v1` that OpenAI's clients want at its end."""
+    url = url.rstrip("/").removesuffix("/v1")
+    if url and not url.startswith(("http://", "https://")):
+        raise CliError(f"The address '{url}' must begin with http:// or https://.")
+    return url
+
+
+def _read(file: Path) -> dict[str, str]:
+    """The NAME=value lines of a file; none when there is no such file."""
+    if not file.is_file():
+        return {}
+    pairs = (line.partition("=") for line in file.read_text().splitlines() if not line.startswith("#"))
+    return {name.removeprefix("export ").strip(): value.strip().strip("'\"") for name, _, value in pairs if name}

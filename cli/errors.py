@@ -1,0 +1,46 @@
+"""Every way in which a command fails, as one tree. Click prints the message and exits with 1.
+
+CliError
+    NoPlatform    nothing answers at the address
+    Refused       the platform answered with an error
+    BrokenOff     an answer stopped in the middle
+"""
+
+import click
+
+START = "Start one with './omni up'"
+
+
+class CliError(click.ClickException):
+    """A command failed; the message is one sentence for the person at the terminal."""
+
+
+class NoPlatform(CliError):
+    """Nothing answers at the address."""
+
+
+class Refused(CliError):
+    """The platform's own error, as the API told it."""
+
+    def __init__(
+        self, message: str, *, status: int, code: str, request_id: str = "", retry_after_s: float | None = None
+    ) -> None:
+        self.status = status
+        """The HTTP status; 0 when the error came inside a stream that had begun well."""
+        self.code = code
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+    def format_message(self) -> str:
+        known = (
+            str(self.status or ""),
+            self.code,
+            f"retry after {self.retry_after_s:g} s" if self.retry_after_s is not None else "",
+            f"request id {self.request_id}" if self.request_id else "",
+        )
+        return f"{self.message}\n  ({', '.join(part for part in known if part)})"
+
+
+class BrokenOff(CliError):
+    """An answer stopped in the middle."""

@@ -1,0 +1,119 @@
+"""omni keys: managed API keys."""
+
+from urllib.parse import quote
+
+import click
+
+from cli.answers import Key, NewKey, Page
+from cli.client import Answer, Client
+from cli.connection import connected
+from cli.output import moment, show_table, shown_by
+from cli.paging import page_query, paged, tell_of_more
+
+PATH = "/api/v1/keys"
+TIERS = ("free", "basic", "premium", "master")
+SCOPES = ("inference", "jobs", "admin")
+
+
+def show_new(answer: Answer) -> None:
+    key = answer.as_type(NewKey)
+    limit = f"{_rate(key)} requests a minute" if key.requests_per_minute else "no limit"
+    click.echo(
+        f"Key '{key.name}' ({key.id}): tenant {key.tenant}, tier {key.tier}, {limit}, {', '.join(key.scopes)}.\n"
+        "Keep its text now, it is not shown again:",
+        err=True,
+    )
+    click.echo(key.key)
+
+
+def show_keys(answer: Answer) -> None:
+    page = answer.as_type(Page[Key])
+    columns = ("ID", "NAME", "TENANT", "TIER", "SCOPES", "REQUESTS/MIN", "CREATED", "REVOKED")
+    show_table(columns, [_row(key) for key in page.data])
+    tell_of_more(page)
+
+
+def show_revoked(answer: Answer) -> None:
+    key = answer.as_type(Key)
+    click.echo(f"The key '{key.name}' ({key.id}) is revoked since {moment(key.revoked_at)}.")
+
+
+@click.group()
+def command() -> None:
+    """Makes, lists and revokes API keys.
+
+    \b
+    Example:
+      omni keys create laptop --tier basic
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.option("--tenant", help="Whose usage and jobs the key's requests are.")
+@click.option("--tier", type=click.Choice(TIERS), help="How much the key may use.")
+@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="What it may do; may be repeated.")
+@click.option("--requests-per-minute", type=click.IntRange(min=0), help="Instead of the tier's limit; 0: no limit.")
+@shown_by(show_new)
+@connected
+def create(
+    client: Client,
+    name: str,
+    tenant: str | None,
+    tier: str | None,
+    scopes: tuple[str, ...],
+    requests_per_minute: int | None,
+) -> Answer:
+    """Makes a key called NAME and prints its text, this once. Standard output holds the text and nothing else.
+
+    \b
+    Examples:
+      omni keys create laptop
+      export OMNI_API_KEY=$(omni keys create ci --requests-per-minute 60)
+    """
+    wanted = {
+        "name": name,
+        "tenant": tenant,
+        "tier": tier,
+        "scopes": list(scopes) or None,
+        "requests_per_minute": requests_per_minute,
+    }
+    return client.post(PATH, {field: value for field, value in wanted.items() if value is not None})
+
+
+@command.command("list")
+@click.option("--tenant", help="Only this tenant's keys.")
+@paged
+@shown_by(show_keys)
+@connected
+def list_(client: Client, tenant: str | None, limit: int, after: str | None) -> Answer:
+    """Lists the managed keys, newest first, without their text.
+
+    \b
+    Example:
+      omni keys list --tenant acme
+    """
+    return client.get(PATH, page_query(limit, after, {"tenant": tenant}))
+
+
+@command.command()
+@click.argument("key_id", metavar="ID")
+@shown_by(show_revoked)
+@connected
+def revoke(client: Client, key_id: str) -> Answer:
+    """Revokes a key; it stops working everywhere within 5 s.
+
+    \b
+    Example:
+      omni keys revoke 4fGx0TqLw2Zb
+    """
+    return client.delete(f"{PATH}/{quote(key_id, safe='')}")
+
+
+def _row(key: Key) -> tuple[str, ...]:
+    revoked = moment(key.revoked_at)
+    return key.id, key.name, key.tenant, key.tier, ", ".join(key.scopes), _rate(key), moment(key.created_at), revoked
+
+
+def _rate(key: Key) -> str:
+    return f"{key.requests_per_minute:,}" if key.requests_per_minute else "no limit"

@@ -1,0 +1,91 @@
+"""Writes docs/reference.md from the code: every setting, route, metric and error. `python -m local.reference`
+
+A test compares the file with what this makes, so the reference cannot fall behind.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from shared import manifest, telemetry
+from shared.core import errors
+from shared.settings import Settings
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
+
+
+def write() -> str:
+    """The whole file."""
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "Made by `python -m local.reference`; change the code, not this file.",
+            "",
+            "## Routes",
+            "",
+            *_table(("method", "path", "needs", "what it does"), _routes()),
+            "## Settings",
+            "",
+            "All are environment variables; an empty one counts as not set.",
+            "",
+            *_table(("variable", "default", "unit", "meaning"), _settings()),
+            "## Secrets",
+            "",
+            *_table(("name", "meaning"), SECRETS),
+            "## Metrics",
+            "",
+            *_table(("name", "labels", "meaning"), _metrics()),
+            "## Errors",
+            "",
+            'Every error is `{"error": {"message", "type", "param", "code"}, "request_id"}`.',
+            "",
+            *_table(("status", "type", "code", "when"), _errors()),
+        ]
+    )
+
+
+SECRETS = (
+    ("`API_KEYS`", "Static API keys, comma-separated; the prefix gives the tier: `prod-key-acme-2025` is premium, tenant acme."),
+    ("`OMNI_SIGNING_KEY`", "Signs the caller towards functions and worker; the same for all of them."),
+    ("`OMNI_KEY_PEPPER`", "Mixed into the hashes of managed keys; without it there are none."),
+)  # fmt: skip
+
+
+def _routes() -> Iterator[tuple[str, ...]]:
+    for route in (*manifest.load(), *manifest.SYSTEM):
+        yield ", ".join(route.methods), f"`{route.path}`", route.scope or "nothing", route.summary
+
+
+def _settings() -> Iterator[tuple[str, ...]]:
+    for each in fields(Settings):
+        default = int(each.default) if isinstance(each.default, bool) else each.default
+        yield f"`{each.metadata['env']}`", f"`{default}`" if default != "" else "", each.metadata["unit"], each.metadata["meaning"]
+
+
+def _metrics() -> Iterator[tuple[str, ...]]:
+    for metric in vars(telemetry).values():
+        if isinstance(metric, MetricWrapperBase):
+            described = metric.describe()[0]
+            name = described.name + ("_total" if described.type == "counter" else "")
+            yield f"`{name}`", ", ".join(metric._labelnames), described.documentation
+
+
+def _errors() -> Iterator[tuple[str, ...]]:
+    found = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.OmniError)]
+    for each in sorted(found, key=lambda error: error.status):
+        yield str(each.status), each.type, each.code, each.__doc__ or ""
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [_row(head), "|" + " --- |" * len(head), *map(_row, rows), ""]
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    REFERENCE.write_text(write(), encoding="utf-8")

@@ -1,0 +1,56 @@
+"""Optional reports to the outside: traces by OpenTelemetry (extra `otel`), errors by Sentry (extra `sentry`).
+
+Both are off until their setting names a destination. Asked for but not installed, each is logged once with the
+extra to install, and the process starts all the same.
+"""
+
+import importlib
+import logging
+from typing import TYPE_CHECKING
+
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+log = logging.getLogger("omni.reporting")
+
+
+def start_errors(settings: Settings, service: str) -> None:
+    """Reports what is logged as an error to Sentry. Request bodies, headers and keys are not sent."""
+    if not settings.sentry_dsn or not _installed("sentry_sdk", "sentry", "errors are not reported"):
+        return
+    import sentry_sdk
+
+    sentry_sdk.init(
+        dsn=settings.sentry_dsn,
+        server_name=service,
+        environment=settings.environment,
+        send_default_pii=False,
+        max_request_body_size="never",
+        include_local_variables=False,
+    )
+
+
+def tracer(settings: Settings, service: str) -> "Tracer | None":
+    """A tracer that sends spans by OTLP over HTTP, or None when traces are not asked for or not possible."""
+    if not settings.otlp_endpoint or not _installed("opentelemetry.sdk", "otel", "no traces are sent"):
+        return None
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": f"omni-{service}"}))
+    exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider.get_tracer("omni")
+
+
+def _installed(module: str, extra: str, lost: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError:
+        log.warning(lost, extra={"fields": {"missing": module, "install": f"pip install omni[{extra}]"}})
+        return False
+    return True

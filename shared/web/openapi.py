@@ -1,0 +1,218 @@
+"""The OpenAPI 3.1 document: the manifest's rows, the Pydantic models they name and the errors a row can give."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from shared import VERSION
+from shared.core import errors
+from shared.core.keys import Scope
+from shared.core.errors import OmniError
+from shared.manifest import Route
+from shared.web.schemas import MODELS
+
+Json = dict[str, Any]
+
+PATH_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+
+DESCRIPTION = """\
+One OpenAI-compatible address for every model, with keys, limits and durable jobs.
+
+Send the key as `Authorization: Bearer …` or as `x-api-key`. Any OpenAI client works with the base URL `<this address>/v1`.
+Every error has the same shape, `ErrorBody`; every answer carries `x-request-id`.
+"""
+
+TAGS = {
+    "Chat": "Answers from models, as OpenAI's clients expect them.",
+    "Models": "The models there are.",
+    "Jobs": "Work that outlives the request: queued, run once, and kept with its result.",
+    "Keys": "Managed API keys. Needs a key with the scope `admin`.",
+    "Schedules": "Called by the platform's scheduler with a signed caller; the gateway does not pass them on.",
+    "System": "What a process tells of itself. Needs no key.",
+}
+
+QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
+    "limit": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Most items on a page."),
+    "after": ({"type": "string"}, "The `next_cursor` of an earlier page."),
+    "state": ({"type": "string"}, "Only those in this state."),
+    "tenant": ({"type": "string"}, "Only this tenant's."),
+}
+"""What the names in the manifest's `query` mean; a name means the same on every route."""
+
+HEADERS = {
+    "x-request-id": "The caller's own when it sent a well-formed one; quote it when something went wrong.",
+    "location": "Where to look for the result.",
+    "retry-after": "Whole seconds to wait.",
+    "x-ratelimit-limit-requests": "Requests per minute that the key may make; absent when it has no limit.",
+    "x-ratelimit-remaining-requests": "How many of them are left.",
+    "x-ratelimit-reset-requests": "When all of them are free again, as in `1m0s`.",
+}
+LIMIT_HEADERS = tuple(name for name in HEADERS if name.startswith("x-ratelimit-"))
+
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same API key."},
+    "signed_caller": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-omni-caller",
+        "description": "Made by the platform for its own calls; dropped when it comes from outside.",
+    },
+}
+
+EVENT_STREAM = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": 'data: {"object":"chat.completion.chunk","choices":[…]}\n\ndata: [DONE]\n\n',
+    }
+}
+OTHER_CONTENT: dict[str, Json] = {
+    "metrics": {"text/plain": {"schema": {"type": "string"}}},
+    "docs": {"text/html": {"schema": {"type": "string"}}},
+    "docs_asset": {"*/*": {"schema": {}}},
+    "openapi": {"application/json": {"schema": {"type": "object"}}},
+}
+"""Answers of rows that name no model."""
+
+
+def document(routes: Sequence[Route]) -> Json:
+    """The whole document; the same routes always give the same one."""
+    paths: dict[str, Json] = {}
+    for route in routes:
+        operations = {method.lower(): _operation(route, method) for method in route.methods}
+        paths.setdefault(PATH_PARAMETER.sub(r"{\1}", route.path), {}).update(operations)
+    used = dict.fromkeys(route.tag for route in routes)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Omni",
+            "version": VERSION,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag, "description": TAGS[tag]} for tag in used],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "responses": {error.code: _problem(error) for error in _all_errors(OmniError)},
+            "headers": {
+                name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in HEADERS.items()
+            },
+            "securitySchemes": SECURITY_SCHEMES,
+        },
+    }
+
+
+class _Untitled(GenerateJsonSchema):
+    """Leaves out the titles that would repeat each field's name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+def _schemas() -> Json:
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in MODELS.values()],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Untitled,
+    )
+    schemas: Json = definitions["$defs"]
+    return schemas
+
+
+def _operation(route: Route, method: str) -> Json:
+    operation: Json = {
+        "operationId": route.name if len(route.methods) == 1 else f"{route.name}_{method.lower()}",
+        "tags": [route.tag],
+        "summary": route.summary,
+        "parameters": [*_path_parameters(route), *_query_parameters(route)],
+        "security": _security(route.scope),
+        "responses": _responses(route),
+    }
+    if route.request:
+        operation["requestBody"] = {"required": True, "content": _content(route.request)}
+    return operation
+
+
+def _path_parameters(route: Route) -> Iterator[Json]:
+    for name in PATH_PARAMETER.findall(route.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _query_parameters(route: Route) -> Iterator[Json]:
+    for name in route.query:
+        schema, meaning = QUERY_PARAMETERS[name]
+        yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+
+
+def _security(scope: Scope | None) -> list[Json]:
+    if scope is None:
+        return []
+    schemes = ("signed_caller",) if scope is Scope.SYSTEM else ("bearer", "api_key")
+    return [{scheme: [scope.value]} for scheme in schemes]
+
+
+def _responses(route: Route) -> Json:
+    answers = {str(route.status): _success(route)}
+    if route.name == "ready":
+        answers["503"] = _success(route) | {"description": HTTPStatus(503).phrase}
+    for error in sorted(_errors(route), key=lambda error: error.status):
+        answers[str(error.status)] = {"$ref": f"#/components/responses/{error.code}"}
+    return answers
+
+
+def _success(route: Route) -> Json:
+    headers = ["x-request-id", *(LIMIT_HEADERS if route.scope else ())]
+    if route.status == HTTPStatus.ACCEPTED:
+        headers.append("location")
+    return {
+        "description": HTTPStatus(route.status).phrase,
+        "headers": _header_refs(headers),
+        "content": {
+            **(_content(route.response) if route.response else OTHER_CONTENT[route.name]),
+            **(EVENT_STREAM if route.kind == "inference" else {}),
+        },
+    }
+
+
+def _errors(route: Route) -> Iterator[type[OmniError]]:
+    """Every error the route can answer with."""
+    if route.kind == "system":
+        return
+    yield from (errors.Unauthenticated, errors.PermissionDenied, errors.RateLimited, errors.HeadersTooLarge)
+    yield from (OmniError, errors.Unavailable, errors.UpstreamTimeout)
+    if route.request or route.query:
+        yield errors.InvalidRequest
+    if route.request:
+        yield from (errors.BodyTimeout, errors.PayloadTooLarge)
+    if "{" in route.path or route.kind == "inference":
+        yield errors.NotFound
+    if "{" in route.path and "POST" in route.methods:
+        yield errors.Conflict
+    yield errors.UpstreamFailed if route.kind == "inference" else errors.NotInstalled
+
+
+def _all_errors(root: type[OmniError]) -> Iterator[type[OmniError]]:
+    yield root
+    for error in root.__subclasses__():
+        yield from _all_errors(error)
+
+
+def _problem(error: type[OmniError]) -> Json:
+    headers = ["x-request-id", *(["retry-after"] if error in {errors.RateLimited, errors.Unavailable} else [])]
+    shown = {"message": error.__doc__, "type": error.type, "param": None, "code": error.code}
+    content = _content("ErrorBody")
+    content["application/json"]["example"] = {"error": shown, "request_id": "req_5f0c9a1e7b3d2c4f6a8b9d0e"}
+    return {"description": error.__doc__, "headers": _header_refs(headers), "content": content}
+
+
+def _content(model: str) -> Json:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+
+
+def _header_refs(names: Iterable[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
