@@ -26,9 +26,9 @@ class Cores:
 
 @contextmanager
 def pinned(*cores: int) -> Iterator[None]:
-    """Runs what is inside, and every process started there, on these cores only."""
+    """Runs what is inside, and every process started there, on these cores only; none named: as before."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
+    os.sched_setaffinity(0, cores or before)
     try:
         yield
     finally:

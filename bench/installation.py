@@ -28,7 +28,13 @@ def _run(command: list[str], folder: Path) -> None:
     with log.open("ab") as output:
         try:
             ended = subprocess.run(  # noqa: S603 - the peers' own install commands
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=PATIENCE_S, check=False
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=PATIENCE_S,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"it could not be installed: {error}") from error

@@ -7,6 +7,7 @@ fast enough for every contender that is left then. `python -m bench.mock PORT` r
 import asyncio
 import sys
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -46,17 +47,15 @@ class Mock(asyncio.Protocol):
         head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
         self._answer = head.encode() + HEAD_END + body
         self._received = b""
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._write = cast(asyncio.WriteTransport, transport).write
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        if self._transport and is_whole(self._received):
+        if is_whole(self._received):
             self._received = b""
-            self._transport.write(self._answer)
+            self._write(self._answer)
 
 
 async def serve(port: int) -> None:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import time
-from dataclasses import dataclass
 
 from bench import mock
 from bench.load import Question
@@ -13,22 +12,42 @@ POLL_S = 0.002
 PATIENCE_S = 120.0
 
 
-class NotYet(Exception):
-    """No connection was made, or the answer was not 200."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    body: bytes
-
-
 def until_ready(server: Server, path: str) -> None:
-    """Waits until the server answers 200 there."""
-    _until(server, lambda: _ask(server.program.port, "GET", path))
+    """Waits until the server answers a GET with 200; BenchError when it ends or stays silent before."""
+    _until_200(server, "GET", path, {}, b"")
 
 
 def until_answer(server: Server, question: Question) -> None:
-    """Waits until the server answers the question with 200, and then looks closely at the answer."""
-    headers = dict(question.headers)
-    _check(_until(server, lambda: _ask(question.port, "POST", question.path, question.body, headers)))
+    """Waits until the server answers the question with 200; BenchError when that is not the upstream's completion."""
+    body = _until_200(server, "POST", question.path, dict(question.headers), question.body)
+    given, wanted = json.loads(body), json.loads(mock.COMPLETION)
+    same_text = given["choices"][0]["message"]["content"] == mock.TEXT
+    if not same_text or given["usage"]["total_tokens"] != wanted["usage"]["total_tokens"]:
+        raise BenchError(f"its answer is not the upstream's: {body[:300]!r}")
+
+
+def _until_200(server: Server, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    give_up_at = time.perf_counter() + PATIENCE_S
+    last = "nothing"
+    while time.perf_counter() < give_up_at:
+        server.require_alive()
+        try:
+            status, answer = _exchange(server.program.port, method, path, headers, body)
+        except (OSError, http.client.HTTPException):
+            status, answer = 0, b""
+        if status == http.client.OK:
+            return answer
+        if status:
+            last = f"{status} {answer[:300]!r}"
+        time.sleep(POLL_S)
+    raise BenchError(f"no 200 within {PATIENCE_S:.0f} s; the last answer was {last}")
+
+
+def _exchange(port: int, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

@@ -3,7 +3,6 @@
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,21 +10,21 @@ import msgspec
 
 from cli.client import Client
 from cli.connection import connected
-from cli.errors import CliError
+from cli.errors import INTERRUPTED, CliError
 from cli.models import first_chat_model
 from cli.output import printable
+from cli.places import named_by_caller
 from cli.talk import Message, Spoken, Style, asking
 
-INTERRUPTED = 130
-"""Exit status of a program that Ctrl-C ended, as shells have it."""
 
-
-def read_schema(_context: click.Context, _option: click.Parameter, file: Path | None) -> dict[str, Any] | None:
+def read_schema(_context: click.Context, _option: click.Parameter, file: str | None) -> dict[str, Any] | None:
     """The JSON Schema in the option's file."""
     if file is None:
         return None
     try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        return msgspec.json.decode(named_by_caller(file).read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise click.BadParameter(f"{file}: {error.strerror}.") from None
     except msgspec.DecodeError as error:
         raise click.BadParameter(f"{file} holds no JSON Schema: {error}") from None
 
@@ -37,9 +36,8 @@ def read_schema(_context: click.Context, _option: click.Parameter, file: Path | 
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer, in tokens.")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="0 is the most likely answer, 2 the most daring.")
 @click.option(
-    "--json", "schema", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    callback=read_schema, help="Answer with JSON that satisfies the JSON Schema in FILE.",
-)  # fmt: skip
+    "--json", "schema", metavar="FILE", callback=read_schema, help="Answer in JSON that satisfies FILE's JSON Schema."
+)
 @click.option("--stats", is_flag=True, help="Say on standard error how fast the answer came.")
 @connected
 def command(
@@ -135,5 +133,6 @@ def _print(spoken: Spoken) -> bool:
     except KeyboardInterrupt:
         return False
     finally:
-        click.echo()
+        if not spoken.text.endswith("\n"):
+            click.echo()
     return True

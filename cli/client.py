@@ -131,9 +131,5 @@ def _refusal(response: httpx.Response) -> CliError:
         status=response.status_code,
         code=found.error.code or "",
         request_id=found.request_id or response.headers.get("x-request-id", ""),
-        retry_after_s=_seconds(response.headers.get("retry-after", "")),
+        headers=response.headers,
     )
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if text.isdecimal() else None

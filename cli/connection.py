@@ -13,8 +13,7 @@ import click
 
 from cli.client import Client
 from cli.errors import START, CliError, NoPlatform
-
-CHECKOUT = Path(__file__).resolve().parent.parent
+from cli.places import dev_env
 
 R = TypeVar("R")
 
@@ -26,12 +25,12 @@ class Connection:
     api_key: str
 
 
-def find(base_url: str, api_key: str, state_dir: Path) -> Connection:
-    """The connection that was asked for, completed from the state folder's `dev.env`. CliError says what is missing.
+def find(base_url: str, api_key: str, local_file: Path) -> Connection:
+    """The connection that was asked for, completed from the file of a local stack. CliError says what is missing.
 
     The local stack's key is a master key: it is completed only for the local stack's own address.
     """
-    local = _read(state_dir / "dev.env")
+    local = _read(local_file)
     local_url = _plain(local.get("OMNI_BASE_URL", ""))
     url = _plain(base_url) or local_url
     if not url:
@@ -50,13 +49,9 @@ def connected(command: Callable[..., R]) -> Callable[..., R]:
         help="Address of the platform. Default: the stack that 'omni up' started here.",
     )  # fmt: skip
     @click.option("--api-key", envvar="OMNI_API_KEY", default="", metavar="KEY", show_envvar=True, help="Key to use.")
-    @click.option(
-        "--state-dir", envvar="OMNI_STATE_DIR", default=CHECKOUT / ".omni", metavar="FOLDER", show_envvar=True,
-        type=click.Path(path_type=Path), help="State folder of the local stack.",
-    )  # fmt: skip
     @wraps(command)
-    def with_client(*, base_url: str, api_key: str, state_dir: Path, **options: Any) -> R:
-        connection = find(base_url, api_key, state_dir)
+    def with_client(*, base_url: str, api_key: str, **options: Any) -> R:
+        connection = find(base_url, api_key, dev_env())
         with Client(connection.base_url, connection.api_key) as client:
             return command(client, **options)
 

@@ -6,7 +6,12 @@ CliError
     BrokenOff     an answer stopped in the middle
 """
 
+from collections.abc import Mapping
+
 import click
+
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended, as shells have it."""
 
 START = "Start one with './omni up'"
 
@@ -23,14 +28,21 @@ class Refused(CliError):
     """The platform's own error, as the API told it."""
 
     def __init__(
-        self, message: str, *, status: int, code: str, request_id: str = "", retry_after_s: float | None = None
+        self, message: str, *, status: int, code: str, request_id: str = "", headers: Mapping[str, str]
     ) -> None:
         self.status = status
         """The HTTP status; 0 when the error came inside a stream that had begun well."""
         self.code = code
         self.request_id = request_id
-        self.retry_after_s = retry_after_s
+        self.headers = headers
+        """Of the answer, by name in any case."""
         super().__init__(message)
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """When asking again makes sense; None when the platform did not say."""
+        text = self.headers.get("retry-after", "")
+        return float(text) if text.isdecimal() else None
 
     def format_message(self) -> str:
         known = (

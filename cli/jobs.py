@@ -1,7 +1,6 @@
 """omni jobs: work that outlives the connection it was asked over."""
 
 import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -9,13 +8,14 @@ import click
 import msgspec
 
 from cli.answers import Job
-from cli.chat import INTERRUPTED
 from cli.client import Answer, Client
 from cli.connection import connected
+from cli.errors import INTERRUPTED
 from cli.job_views import show_cancelled, show_job, show_jobs
 from cli.models import first_chat_model
 from cli.output import as_json, show_json, shown_by
 from cli.paging import page_query, paged
+from cli.places import named_by_caller
 from cli.progress import follow, shown
 
 PATH = "/api/v1/jobs"
@@ -60,10 +60,7 @@ def submit(
     """
     if (prompt is None) == (given is None):
         raise click.UsageError("Give either --prompt, or a task and its --input.")
-    if prompt is not None:
-        body = _chat_job(client, task, prompt, model)
-    else:
-        body = _job(task, _read(given or ""), model)
+    body = _job(task, _read(given), model) if given is not None else _chat_job(client, task, prompt or "", model)
     answer = client.post(PATH, body)
     if watching:
         _watch(client, answer.as_type(Job).id, as_json=as_json)
@@ -121,7 +118,7 @@ def get(client: Client, job_id: str) -> Answer:
 @shown_by(show_cancelled)
 @connected
 def cancel(client: Client, job_id: str) -> Answer:
-    """Cancels a job: at once while it is queued, within seconds while it runs.
+    """Cancels a job. A queued one ends at once, a running one within seconds.
 
     \b
     Example:
@@ -153,7 +150,7 @@ def _read(given: str) -> Any:
     try:
         if given == "-":
             return msgspec.json.decode(sys.stdin.buffer.read())
-        return msgspec.json.decode(Path(given[1:]).read_bytes() if given.startswith("@") else given)
+        return msgspec.json.decode(named_by_caller(given[1:]).read_bytes() if given.startswith("@") else given)
     except OSError as error:
         raise click.UsageError(f"--input: {error.filename}: {error.strerror}.") from None
     except msgspec.DecodeError as error:

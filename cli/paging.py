@@ -22,8 +22,8 @@ def paged(command: Callable[..., R]) -> Callable[..., R]:
 
 def page_query(limit: int, after: str | None, filters: Mapping[str, str | None]) -> dict[str, str | int]:
     """The query for a page of what matches every filter that is given."""
-    chosen = {name: value for name, value in filters.items() if value is not None}
-    return {"limit": limit, **chosen} | ({"after": after} if after else {})
+    given: dict[str, str | int | None] = {"limit": limit, "after": after, **filters}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def tell_of_more(page: Page[Any]) -> None:

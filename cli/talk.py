@@ -74,12 +74,17 @@ class Spoken:
                 status=0,
                 code=chunk.error.code or "",
                 request_id=chunk.request_id or self._events.headers.get("x-request-id", ""),
+                headers={},
             )
         self.usage = chunk.usage or self.usage
         if not chunk.choices:
             return ""
         self.finish_reason = chunk.choices[0].finish_reason or self.finish_reason
         return chunk.choices[0].delta.content or ""
+
+    @property
+    def content_type(self) -> str:
+        return self._events.headers.get("content-type", "")
 
     @property
     def first_token_s(self) -> float | None:
@@ -89,7 +94,7 @@ class Spoken:
     @property
     def tokens_per_s(self) -> float | None:
         """After the first one; None when the platform counted none, or too few to tell."""
-        if self.usage is None or len(self._arrivals) < 2:
+        if self.usage is None or not self._arrivals or self._arrivals[-1] <= self._arrivals[0]:
             return None
         return (self.usage.completion_tokens - 1) / (self._arrivals[-1] - self._arrivals[0])
 

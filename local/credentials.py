@@ -45,7 +45,7 @@ def write_private(file: Path, text: str) -> None:
     """Writes a file that only its owner can read; whole or not at all."""
     draft = file.with_name(f"{file.name}.draft")
     draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as writing:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as writing:
         writing.write(text)
         writing.flush()
         os.fsync(writing.fileno())

@@ -26,7 +26,7 @@ class Guard:
         try:
             self._send(line)
         except BrokenPipeError:  # the guard itself was killed
-            self._process.wait()
+            self._process.communicate()
             self._process = _start()
             self._send(line)
 
@@ -38,7 +38,6 @@ class Guard:
     def _send(self, line: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101  (it was asked for in _start)
         self._process.stdin.write(line)
-        self._process.stdin.flush()
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -47,6 +46,7 @@ def _start() -> subprocess.Popen[bytes]:
         [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        bufsize=0,
         start_new_session=True,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.catalogue import Catalogue
-from shared.core.routing import WORKER, Model
+from shared.core.routing import Model
 from shared.settings import Settings
 
 NONE = "none"
@@ -41,31 +41,27 @@ class ModelChoice:
 
 def choose(asked: str | None, settings: Settings) -> ModelChoice:
     """What `--model` asks for; without it, what the settings say. UnknownModel when there is no such thing."""
-    catalogue = Catalogue.load(settings.models_file)
-    known = [model.id for model in catalogue.models if _on_worker(model)]
     models_file = settings.models_file.resolve()
     if asked is None:
-        asked, path = settings.worker_model, settings.worker_model_path
-    else:
-        path = ""
+        return ModelChoice(settings.worker_model, settings.worker_model_path, models_file)
+    known = [model.id for model in Catalogue.load(models_file).models if _is_for_worker(model)]
     if asked == NONE or asked in known:
-        return ModelChoice(asked, path, models_file)
-    file = settings.called_from / asked
+        return ModelChoice(asked, settings.worker_model_path, models_file)
+    file = (settings.called_from / asked).resolve()
     if not file.is_file():
         raise UnknownModel(asked, known)
-    return _by_path(file.resolve(), known, settings)
+    name = re.sub(r"[^a-z0-9._-]+", "-", file.stem.lower()).strip("-")
+    return ModelChoice(name, str(file), models_file if name in known else _extended(settings, name, file))
 
 
-def _by_path(file: Path, known: list[str], settings: Settings) -> ModelChoice:
-    """A GGUF file: callers ask for it by the file's name, so the stack gets a catalogue that has it."""
-    name = re.sub(r"[^a-z0-9._-]+", "-", file.stem.lower())
-    if name in known:
-        return ModelChoice(name, str(file), settings.models_file.resolve())
+def _is_for_worker(model: Model) -> bool:
+    return any(target.is_worker for target in model.upstreams)
+
+
+def _extended(settings: Settings, name: str, file: Path) -> Path:
+    """The catalogue and one model more, so that callers can ask for a file's model by the file's name."""
     row = f'[[model]]\nid = "{name}"\nkinds = ["chat", "completion"]\nupstreams = [{{ worker = true }}]\n'
     extended = (settings.state_dir / EXTENDED_CATALOGUE).resolve()
     extended.write_text(f"{settings.models_file.read_text()}\n# Added by ./omni up --model {file}\n{row}")
-    return ModelChoice(name, str(file), extended)
-
-
-def _on_worker(model: Model) -> bool:
-    return any(target.url == WORKER for target in model.targets)
+    Catalogue.load(extended)  # a name that an external model has already is refused here
+    return extended

@@ -62,7 +62,12 @@ def _routes() -> Iterator[tuple[str, ...]]:
 def _settings() -> Iterator[tuple[str, ...]]:
     for each in fields(Settings):
         default = int(each.default) if isinstance(each.default, bool) else each.default
-        yield f"`{each.metadata['env']}`", f"`{default}`" if default != "" else "", each.metadata["unit"], each.metadata["meaning"]
+        yield (
+            f"`{each.metadata['env']}`",
+            f"`{default}`" if default != "" else "",
+            each.metadata["unit"],
+            each.metadata["meaning"],
+        )
 
 
 def _metrics() -> Iterator[tuple[str, ...]]:

@@ -41,7 +41,12 @@ class Supervisor:
     """Runs programs, given in the order in which they are stopped."""
 
     def __init__(
-        self, programs: Sequence[Program], journal: Journal, guard: Guard, probe: Probe, patience: Patience | None = None
+        self,
+        programs: Sequence[Program],
+        journal: Journal,
+        guard: Guard,
+        probe: Probe,
+        patience: Patience | None = None,
     ) -> None:
         self._programs = programs
         self._journal = journal
@@ -82,6 +87,7 @@ class Supervisor:
         process = await Process.start(program, lambda line: self._journal.hear(program.name, line))
         self._processes[program.name] = process
         self._watch()
+        self._journal.note(f"{program.name} started as process {process.group}")
         try:
             return await process.ended()
         finally:

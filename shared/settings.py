@@ -31,6 +31,9 @@ class Settings:
     worker_url: str = knob("http://127.0.0.1:8082", "OMNI_WORKER_URL", "Where the ML worker answers.")
     state_dir: Path = knob(Path(".omni"), "OMNI_STATE_DIR", "Folder of the embedded store, queue and blobs.")
     models_file: Path = knob(Path("models.toml"), "OMNI_MODELS_FILE", "The model catalogue.")
+    called_from: Path = knob(
+        Path(), "OMNI_CALLED_FROM", "Where `./omni` was called (it sets this): relative paths in arguments start here."
+    )
     log_level: str = knob("INFO", "OMNI_LOG_LEVEL", "`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
     slow_request_s: float = knob(
         30.0, "OMNI_SLOW_REQUEST_S", "A request that took longer is logged as a warning.", unit="s", least=0

@@ -1,11 +1,17 @@
 """What the platform tells of itself: JSON logs, and every metric in one list."""
 
+import functools
 import logging
+import os
 import sys
-from typing import Any
+import time
+from typing import Any, TypeVar
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
+
+M = TypeVar("M", bound=MetricWrapperBase)
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -60,6 +66,36 @@ def start_logging(service: str, level: str) -> None:
     handler.setFormatter(JsonLines(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class RequestLog:
+    """Writes one JSON line a request straight to standard error: the logging machinery would cost ten times as much.
+
+    The lines look as those of the other loggers do, and the same level decides whether they are written.
+    """
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._logger = logging.getLogger("omni.requests")
+
+    def write(self, level: int, message: str, fields: dict[str, Any]) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        line = {
+            "time": round(time.time(), 3),
+            "severity": logging.getLevelName(level),
+            "service": self._service,
+            "logger": self._logger.name,
+            "message": message,
+            **fields,
+        }
+        os.write(2, _encode(line) + b"\n")
+
+
+@functools.lru_cache(maxsize=10_000)
+def series(metric: M, *labels: str) -> M:
+    """The metric's series for these labels, kept: looking one up costs more than counting."""
+    return metric.labels(*labels)
 
 
 def exposition() -> tuple[bytes, str]:

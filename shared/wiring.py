@@ -5,7 +5,7 @@ from functools import cached_property
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
-from shared.ports.queue import Queue
+from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
 from shared.ports.upstream import Upstream
@@ -48,8 +48,12 @@ class Ports:
 
         return SqliteStore(self.settings.state_dir / "omni.db", self.clock)
 
-    @cached_property
+    @property
     def queue(self) -> Queue:
+        return self.local_queue
+
+    @cached_property
+    def local_queue(self) -> LocalQueue:
         from shared.adapters.sqlite_queue import SqliteQueue
 
         return SqliteQueue(self.settings.state_dir / "queue.db", self.clock)

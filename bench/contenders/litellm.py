@@ -12,12 +12,18 @@ from bench.processes import Program, free_port
 
 VERSION = "1.106.0"
 KEY = "sk-bench"
-CONFIGURATION = f"""
+CONFIGURATION = """
 model_list:
-  - model_name: {mock.MODEL}
-    litellm_params: {{ model: openai/{mock.MODEL}, api_base: "{{upstream}}/v1", api_key: sk-upstream }}
-general_settings: {{ master_key: {KEY} }}
-litellm_settings: {{ set_verbose: false, telemetry: false }}
+  - model_name: {model}
+    litellm_params:
+      model: openai/{model}
+      api_base: {upstream}/v1
+      api_key: sk-upstream
+general_settings:
+  master_key: {key}
+litellm_settings:
+  set_verbose: false
+  telemetry: false
 """
 QUIET = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 """No log line a request, and no price list fetched at the start, so that the network is not measured."""
@@ -33,7 +39,7 @@ def prepare(site: Site) -> Prepared:
         [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
     )
     configuration = site.scratch / "litellm.yaml"
-    configuration.write_text(CONFIGURATION.format(upstream=site.upstream))
+    configuration.write_text(CONFIGURATION.format(model=mock.MODEL, upstream=site.upstream, key=KEY))
     port = free_port()
     flags = ("--config", str(configuration), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1")
     program = Program((str(folder / "venv/bin/litellm"), *flags), port, QUIET)

@@ -8,12 +8,14 @@ import json
 import secrets
 import sys
 import tomllib
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 from bench import mock
 from bench.contender import Contender, Prepared, Site
-from bench.processes import CHECKOUT, Program, free_port, running
+from bench.gateway_report import OMNI
+from bench.processes import CHECKOUT, BenchError, Program, free_port, running
 from bench.start import until_ready
 
 LIMIT = 100_000_000
@@ -57,14 +59,17 @@ def _managed_key(site: Site, environment: dict[str, str], master: str) -> str:
 
 def _create_key(port: int, master: str) -> str:
     wanted = {"name": "bench", "tenant": "bench", "tier": "premium", "requests_per_minute": LIMIT}
-    request = urllib.request.Request(  # noqa: S310 - always http to this machine
+    request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/v1/keys",
         json.dumps(wanted).encode(),
         {"authorization": f"Bearer {master}", "content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        key: str = json.load(answer)["key"]
-        return key
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            key: str = json.load(answer)["key"]
+            return key
+    except urllib.error.HTTPError as error:
+        raise BenchError(f"no key could be made: {error.code} {error.read()[:300]!r}") from error
 
 
 def _version() -> str:
@@ -72,4 +77,4 @@ def _version() -> str:
     return version
 
 
-CONTENDER = Contender("Omni", "key, limit, metrics, log", prepare)
+CONTENDER = Contender(OMNI, "key, limit, metrics, log", prepare)

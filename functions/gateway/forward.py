@@ -7,7 +7,7 @@ from functions.gateway.exchange import Exchange
 from functions.gateway.infer import Infer
 from functions.gateway.relay import relay_whole
 from functions.gateway.signer import CallerSigner
-from functions.gateway.watch import watching_caller
+from functions.gateway.watch import CallerWatch
 from shared.core.errors import NotFound, Unavailable, UpstreamTimeout
 from shared.core.keys import Caller
 from shared.manifest import Route
@@ -35,7 +35,7 @@ class Forward:
             await self._system(exchange)
             return
         content = await body.read(exchange, self._settings)
-        async with watching_caller(exchange):
+        with CallerWatch(exchange):
             if route.kind == "inference":
                 await self._infer(exchange, route, caller, content)
             else:

@@ -69,10 +69,11 @@ class Infer:
             raise UpstreamFailed("The model's server broke off.", detail=str(error)) from error
 
     async def _relay(self, exchange: Exchange, response: Response, target: UpstreamTarget) -> None:
-        headers = dict(response.headers)
         if response.status >= 400:
-            raise from_answer(response.status, await response.read(), headers, trusted=target.is_worker)
-        if headers.get("content-type", "").startswith("text/event-stream"):
+            raise from_answer(
+                response.status, await response.read(), response.header("retry-after"), trusted=target.is_worker
+            )
+        if response.header("content-type").startswith("text/event-stream"):
             await relay_stream(exchange, response, self.clock)
         else:
             note_usage(exchange, await relay_whole(exchange, response))

@@ -6,24 +6,24 @@ from typing import Any
 from functions.gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from functions.gateway.stage import Handler
 from shared.ports.clock import Clock
-
-log = logging.getLogger("omni.requests")
+from shared.telemetry import RequestLog
 
 
 class LogRequests:
     def __init__(self, clock: Clock, slow_s: float) -> None:
         self._now = clock.monotonic
         self._slow_s = slow_s
+        self._log = RequestLog("gateway")
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
         try:
             await proceed(exchange)
         finally:
             elapsed_s = self._now() - exchange.started
-            slow = elapsed_s > self._slow_s
-            level = logging.WARNING if slow else logging.INFO
-            if log.isEnabledFor(level):
-                log.log(level, "slow request" if slow else "request", extra={"fields": _fields(exchange, elapsed_s)})
+            if elapsed_s > self._slow_s:
+                self._log.write(logging.WARNING, "slow request", _fields(exchange, elapsed_s))
+            else:
+                self._log.write(logging.INFO, "request", _fields(exchange, elapsed_s))
 
 
 def _fields(exchange: Exchange, elapsed_s: float) -> dict[str, Any]:

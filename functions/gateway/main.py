@@ -1,7 +1,9 @@
 """The gateway's entry: an ASGI application that the Functions Framework serves.
 
 The framework calls a function with a request and sends the response it gives. A response is itself an ASGI
-application, so the function gives back the whole gateway, which then deals with the raw connection.
+application, so the function gives back the whole gateway, which then deals with the raw connection. With the first
+request the gateway also takes the place of the framework's own middleware, which would cost more than the gateway
+itself and answer some requests in another shape (docs/adr/0002).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,7 +30,8 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     reporting.start_errors(settings, "gateway")
     application = build(settings, Ports(settings))
 
-    async def gateway(_: Request) -> Gateway:
+    async def gateway(request: Request) -> Gateway:
+        request.app.middleware_stack = application
         return application
 
     return gateway
@@ -41,7 +44,10 @@ def build(settings: Settings, ports: Ports) -> Gateway:
 
 
 async def _serve(handle: Handler, clock: Clock, scope: Message, receive: Receive, send: Send) -> None:
-    await handle(Exchange(scope, receive, send, clock.monotonic()))
+    if scope["type"] == "http":
+        await handle(Exchange(scope, receive, send, clock.monotonic()))
+    else:  # a WebSocket; lifespan events reach the framework before the first request
+        await send({"type": "websocket.close", "code": 1000})
 
 
 def _readiness(ports: Ports) -> Mapping[str, str]:

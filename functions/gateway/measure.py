@@ -4,6 +4,7 @@ from functions.gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from functions.gateway.stage import Handler
 from shared import telemetry
 from shared.ports.clock import Clock
+from shared.telemetry import series
 
 
 class Measure:
@@ -14,6 +15,6 @@ class Measure:
         try:
             await proceed(exchange)
         finally:
-            status = exchange.status or CLIENT_CLOSED_REQUEST
-            telemetry.REQUESTS.labels(exchange.route_name, exchange.method, status).inc()
-            telemetry.LATENCY.labels(exchange.route_name).observe(self._now() - exchange.started)
+            status = str(exchange.status or CLIENT_CLOSED_REQUEST)
+            series(telemetry.REQUESTS, exchange.route_name, exchange.method, status).inc()
+            series(telemetry.LATENCY, exchange.route_name).observe(self._now() - exchange.started)

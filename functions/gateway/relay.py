@@ -1,5 +1,7 @@
 """An upstream's answer on its way to the caller: whole, or part by part as it arrives."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from functions.gateway.exchange import Exchange
@@ -7,8 +9,14 @@ from shared import telemetry
 from shared.ports.clock import Clock
 from shared.ports.upstream import Response
 
-PASSED_BACK = frozenset(
-    {"content-type", "location", "retry-after", "allow", "etag", "cache-control", "preference-applied", "vary"}
+PASSED_BACK = (
+    "content-type",
+    "location",
+    "retry-after",
+    "allow",
+    "etag",
+    "cache-control",
+    "preference-applied",
 )
 
 
@@ -46,8 +54,8 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock) -> 
     await exchange.write(b"", more=False)
 
 
-def passed_back(response: Response) -> list[tuple[str, str]]:
-    return [header for header in response.headers if header[0] in PASSED_BACK]
+def passed_back(response: Response, names: Sequence[str] = PASSED_BACK) -> list[tuple[str, str]]:
+    return [(name, value) for name in names if (value := response.header(name))]
 
 
 def note_usage(exchange: Exchange, content: bytes) -> None:

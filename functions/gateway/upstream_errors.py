@@ -1,6 +1,5 @@
 """An upstream's refusal in the one error shape. Servers differ: `code` may be a number, `error` a mere string."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -29,7 +28,7 @@ BY_STATUS: dict[int, type[OmniError]] = {
 }
 
 
-def from_answer(status: int, content: bytes, headers: Mapping[str, str], *, trusted: bool) -> OmniError:
+def from_answer(status: int, content: bytes, retry_after: str, *, trusted: bool) -> OmniError:
     """The error to raise for an upstream's answer of 400 or more.
 
     What a server outside the platform says of its own failures (5xx), or of our credentials (401, 403), is for the
@@ -40,7 +39,6 @@ def from_answer(status: int, content: bytes, headers: Mapping[str, str], *, trus
         error = BY_STATUS.get(status, UpstreamFailed)
         return error(detail=f"upstream answered {status}: {told.get('message', '')[:500]}")
     error_class = BY_STATUS.get(status, InvalidRequest if status < 500 else UpstreamFailed)
-    retry_after = headers.get("retry-after", "")
     return error_class(
         told.get("message", ""),
         param=told.get("param"),

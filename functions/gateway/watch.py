@@ -1,8 +1,7 @@
 """Stops the work for a caller who has left, so that no model goes on for nobody."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from functions.gateway.body import CallerLeft
 from functions.gateway.exchange import Exchange
@@ -11,42 +10,35 @@ WATCH_AFTER_S = 0.25
 """Most requests are answered before; only longer ones pay for a second task."""
 
 
-@asynccontextmanager
-async def watching_caller(exchange: Exchange) -> AsyncIterator[None]:
-    """Cancels what runs inside, and raises CallerLeft, when the connection closes. The body must have been read."""
-    watch = CallerWatch(exchange)
-    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, watch.start)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not watch.caller_left:
-            raise
-        watch.worker.uncancel()
-        raise CallerLeft from None
-    finally:
-        timer.cancel()
-        watch.stop()
-
-
 class CallerWatch:
+    """Cancels what runs inside, and raises CallerLeft, when the connection closes. The body must have been read."""
+
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._task: asyncio.Task[None] | None = None
-        self.caller_left = False
-        worker = asyncio.current_task()
-        if worker is None:
-            raise RuntimeError("a caller is watched from within a task")
-        self.worker = worker
+        self._worker: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._caller_left = False
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._watch())
+    def __enter__(self) -> None:
+        self._worker = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
 
-    def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._watch:
+            self._watch.cancel()
+        if self._caller_left and self._worker and kind is asyncio.CancelledError:
+            self._worker.uncancel()
+            raise CallerLeft from None
 
-    async def _watch(self) -> None:
+    def _start(self) -> None:
+        self._watch = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
         while (await self._exchange.receive())["type"] != "http.disconnect":
             pass
-        self.caller_left = True
-        self.worker.cancel()
+        self._caller_left = True
+        if self._worker:
+            self._worker.cancel()

@@ -2,11 +2,13 @@
 
 import importlib
 import logging
+import pkgutil
 from collections.abc import Callable, Mapping
 from functools import partial
 
 import flask
 
+from functions import routes as package
 from functions.routes.context import Context
 from shared import manifest, reporting, telemetry
 from shared.catalogue import Catalogue
@@ -23,6 +25,7 @@ from shared.web.system import SystemPages
 from shared.wiring import Ports
 
 ALL = "routes"
+NOT_HANDLERS = {"main", "context"}
 log = logging.getLogger("omni.routes")
 
 
@@ -31,6 +34,7 @@ def entry(name: str) -> Callable[[flask.Request], flask.Response]:
     served = [route for route in manifest.load() if route.kind != "inference" and name in {ALL, route.name}]
     if not served:
         raise KeyError(name)
+    _refuse_handlers_without_a_row()
     settings = Settings.load()
     telemetry.start_logging(name, settings.log_level)
     reporting.start_errors(settings, name)
@@ -51,6 +55,12 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     )
     handlers = {route.name: _handler(route, context) for route in served}
     return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", partial(_readiness, ports)))
+
+
+def _refuse_handlers_without_a_row() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    if unknown := modules - NOT_HANDLERS - {route.name for route in manifest.load()}:
+        raise ValueError(f"functions/routes.json has no row for: {', '.join(sorted(unknown))}")
 
 
 def _handler(route: Route, context: Context) -> Handler:

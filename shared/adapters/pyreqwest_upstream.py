@@ -1,72 +1,86 @@
 """The hot path's HTTP client on reqwest (Rust).
 
-The client is made on first use: the functions' server forks after the application is built, and the client's
-runtime threads would not survive that.
+A client is made on first use: the functions' server forks after the application is built, and the client's runtime
+threads would not survive that. The longest silence allowed is a client's setting, so there is a client for each.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import TracebackType
 
 from pyreqwest import exceptions as reqwest
 from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response as ReqwestResponse
 
-from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, Response, TimedOut
+from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, UpstreamError
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 POOL_IDLE_TIMEOUT = timedelta(seconds=60)
 
 
 class PyreqwestResponse:
-    def __init__(self, response: ReqwestResponse, timeout_s: float) -> None:
+    def __init__(self, response: ReqwestResponse) -> None:
         self._response = response
-        self._timeout_s = timeout_s
         self.status: int = response.status
-        self.headers: list[tuple[str, str]] = [(name.lower(), value) for name, value in response.headers.items()]
+
+    def header(self, name: str) -> str:
+        return self._response.get_header(name) or ""
 
     async def read(self) -> bytes:
-        async with _bounded(self._timeout_s):
+        try:
             return bytes(await self._response.bytes())
+        except reqwest.PyreqwestError as error:
+            raise _translated(error) from error
 
     async def chunks(self) -> AsyncIterator[bytes]:
         reader = self._response.body_reader
-        while True:
-            async with _bounded(self._timeout_s):
-                chunk = await reader.read_chunk()
-            if chunk is None:
-                return
-            if chunk:
-                yield bytes(chunk)
+        try:
+            while (chunk := await reader.read_chunk()) is not None:
+                if chunk:
+                    yield bytes(chunk)
+        except reqwest.PyreqwestError as error:
+            raise _translated(error) from error
+
+
+class PyreqwestExchange:
+    """A request under way; entering waits for the response's head, leaving ends the exchange."""
+
+    def __init__(self, request: StreamRequest) -> None:
+        self._request = request
+
+    async def __aenter__(self) -> PyreqwestResponse:
+        try:
+            return PyreqwestResponse(await self._request.__aenter__())
+        except reqwest.PyreqwestError as error:
+            raise _translated(error) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._request.__aexit__(kind, error, trace)
 
 
 class PyreqwestUpstream:
     def __init__(self) -> None:
-        self._client: Client | None = None
+        self._clients: dict[float, Client] = {}
 
-    @asynccontextmanager
-    async def send(self, request: OutgoingRequest) -> AsyncIterator[Response]:
-        if self._client is None:
-            self._client = _build()
-        builder = self._client.request(request.method, request.url).headers(list(request.headers))
+    def send(self, request: OutgoingRequest) -> PyreqwestExchange:
+        client = self._clients.get(request.timeout_s)
+        if client is None:
+            client = self._clients[request.timeout_s] = _build(request.timeout_s)
+        builder = client.request(request.method, request.url).headers(list(request.headers))
         if request.body:
             builder = builder.body_bytes(request.body)
-        exchange = builder.build_streamed()
-        async with _bounded(request.timeout_s):
-            response = await exchange.__aenter__()
-        try:
-            yield PyreqwestResponse(response, request.timeout_s)
-        finally:
-            await exchange.__aexit__(None, None, None)
+        return PyreqwestExchange(builder.build_streamed())
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
 
 
-def _build() -> Client:
+def _build(timeout_s: float) -> Client:
     return (
         ClientBuilder()
         .no_proxy()
@@ -76,20 +90,16 @@ def _build() -> Client:
         .zstd(enable=False)
         .deflate(enable=False)
         .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(timedelta(seconds=timeout_s))
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .build()
     )
 
 
-@asynccontextmanager
-async def _bounded(timeout_s: float) -> AsyncIterator[None]:
-    """Ends what runs inside after `timeout_s`, and gives the client's errors the port's names."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except (reqwest.ConnectError, reqwest.ConnectTimeoutError) as error:
-        raise ConnectFailed(str(error)) from error
-    except TimeoutError as error:
-        raise TimedOut(f"no answer within {timeout_s:g} s") from error
-    except reqwest.PyreqwestError as error:
-        raise BrokenOff(str(error)) from error
+def _translated(error: reqwest.PyreqwestError) -> UpstreamError:
+    """The client's error by the port's name."""
+    if isinstance(error, reqwest.ConnectError | reqwest.ConnectTimeoutError):
+        return ConnectFailed(str(error))
+    if isinstance(error, reqwest.RequestTimeoutError):
+        return TimedOut(str(error))
+    return BrokenOff(str(error))

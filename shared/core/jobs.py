@@ -1,8 +1,8 @@
 """A job's states and the transitions between them: values in, values out.
 
 The document in the store is the truth and a task is only a wake-up. Each transition takes the job as it stands and
-the store's time, and returns the job as it must become: the same object when there is nothing to do, None when the
-run that asks has lost the job. Every claim raises `epoch`, and only the run that holds the newest one may write.
+the store's time, and returns the job as it must become: the very same object when there is nothing to change, or when
+the run that asks has lost the job. Every claim raises `epoch`, and only the run with the newest one may write.
 """
 
 from collections.abc import Mapping
@@ -170,17 +170,17 @@ def claim(job: Job, seq: int, owner: str, now: float, lease_s: float) -> Job:
     )
 
 
-def heartbeat(job: Job, epoch: int, now: float, lease_s: float, progress: Progress | None) -> Job | None:
+def heartbeat(job: Job, epoch: int, now: float, lease_s: float, progress: Progress | None) -> Job:
     """The job with its lease extended."""
-    if not is_held(job, epoch):
-        return None
+    if not _is_held(job, epoch):
+        return job
     return replace(job, lease_expires_at=now + lease_s, progress=progress or job.progress)
 
 
-def finish(job: Job, epoch: int, outcome: Outcome, now: float, jitter: float) -> Job | None:
+def finish(job: Job, epoch: int, outcome: Outcome, now: float, jitter: float) -> Job:
     """The job after an attempt. `jitter` is a number in [0, 1)."""
-    if not is_held(job, epoch):
-        return None
+    if not _is_held(job, epoch):
+        return job
     match outcome:
         case Succeeded(result, result_uri, usage):
             done = _ended(job, State.SUCCEEDED, now, None)
@@ -222,11 +222,6 @@ def wake_up_is_lost(job: Job, now: float) -> bool:
     return job.state is State.QUEUED and job.outbox and job.next_run_at <= now - SEND_WITHIN_S
 
 
-def is_held(job: Job, epoch: int) -> bool:
-    """Whether the run with that epoch may still write."""
-    return job.state is State.RUNNING and job.epoch == epoch
-
-
 def has_live_lease(job: Job, now: float) -> bool:
     return job.state is State.RUNNING and job.lease_expires_at is not None and job.lease_expires_at > now
 
@@ -234,6 +229,10 @@ def has_live_lease(job: Job, now: float) -> bool:
 def backoff_s(attempt: int, jitter: float) -> float:
     """Seconds until the attempt after number `attempt`: doubles from 5 to 600, less up to a half of it by jitter."""
     return float(min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(attempt - 1, 10)) * (1 - jitter / 2))
+
+
+def _is_held(job: Job, epoch: int) -> bool:
+    return job.state is State.RUNNING and job.epoch == epoch
 
 
 def _is_due(job: Job, seq: int, now: float) -> bool:

@@ -40,5 +40,7 @@ class Model:
 
 def attempt_order(upstreams: Sequence[UpstreamTarget], random: Callable[[], float]) -> list[UpstreamTarget]:
     """All upstreams in the order to try them: by priority, then drawn by weight. `random` gives a number in [0, 1)."""
+    if len(upstreams) == 1:
+        return list(upstreams)
     keyed = [(target.priority, -(random() ** (1 / target.weight)), target) for target in upstreams if target.weight > 0]
     return [target for *_, target in sorted(keyed, key=lambda row: row[:2])]

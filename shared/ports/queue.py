@@ -19,11 +19,49 @@ class Task:
     """Seconds since 1970; 0 means now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A task with what is known of its attempts so far."""
+
+    task: Task
+    """`not_before` is when this attempt was due."""
+    retries: int = 0
+    executions: int = 0
+    """Attempts that were answered, and not with 5xx."""
+    previous_status: int = 0
+    """0: not answered, or not tried yet."""
+
+
 class Queue(Protocol):
+    """Both methods raise Unavailable when the queue cannot be reached."""
+
     def enqueue(self, task: Task) -> bool:
-        """Accepts the task. False when a task of that name was accepted before: it is not delivered twice as often."""
+        """Accepts the task. False when a task of that name was accepted before: it is not delivered twice as often.
+
+        A name stays taken for at least an hour after its task was delivered.
+        """
         ...
 
     def ping(self) -> None:
-        """Raises Unavailable when the queue cannot take tasks."""
+        """Reads a little, for readiness."""
+        ...
+
+
+class LocalQueue(Queue, Protocol):
+    """A queue that does not deliver by itself, and what its dispatcher asks of it. Unavailable, as above."""
+
+    def due(self, queue: str, limit: int) -> list[Delivery]:
+        """The tasks longest due, those being delivered among them."""
+        ...
+
+    def done(self, delivery: Delivery) -> None:
+        """The task was answered with 2xx."""
+        ...
+
+    def retry(self, delivery: Delivery, status: int) -> None:
+        """The task was answered with another status, or not at all (0): it is due again after a backoff."""
+        ...
+
+    def forget_old_names(self) -> None:
+        """Lets the names of tasks that were done an hour ago be used again."""
         ...

@@ -36,9 +36,8 @@ class Response(Protocol):
     @property
     def status(self) -> int: ...
 
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """Names in lower case."""
+    def header(self, name: str) -> str:
+        """A header by its lower-case name; empty when it was not sent."""
         ...
 
     async def read(self) -> bytes:

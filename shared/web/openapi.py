@@ -9,8 +9,9 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from shared import VERSION
 from shared.core import errors
-from shared.core.keys import Scope
 from shared.core.errors import OmniError
+from shared.core.jobs import State
+from shared.core.keys import Scope
 from shared.manifest import Route
 from shared.web.schemas import MODELS
 
@@ -21,7 +22,9 @@ PATH_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 DESCRIPTION = """\
 One OpenAI-compatible address for every model, with keys, limits and durable jobs.
 
-Send the key as `Authorization: Bearer …` or as `x-api-key`. Any OpenAI client works with the base URL `<this address>/v1`.
+Send the key as `Authorization: Bearer …` or as `x-api-key`. OpenAI's clients take this address
+with `/v1` behind it as their base URL.
+
 Every error has the same shape, `ErrorBody`; every answer carries `x-request-id`.
 """
 
@@ -37,7 +40,7 @@ TAGS = {
 QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Most items on a page."),
     "after": ({"type": "string"}, "The `next_cursor` of an earlier page."),
-    "state": ({"type": "string"}, "Only those in this state."),
+    "state": ({"type": "string", "enum": [state.value for state in State]}, "Only those in this state."),
     "tenant": ({"type": "string"}, "Only this tenant's."),
 }
 """What the names in the manifest's `query` mean; a name means the same on every route."""
@@ -93,7 +96,6 @@ def document(routes: Sequence[Route]) -> Json:
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
         "tags": [{"name": tag, "description": TAGS[tag]} for tag in used],
         "paths": paths,
         "components": {
@@ -107,20 +109,30 @@ def document(routes: Sequence[Route]) -> Json:
     }
 
 
-class _Untitled(GenerateJsonSchema):
-    """Leaves out the titles that would repeat each field's name."""
+class _Plain(GenerateJsonSchema):
+    """Leaves out what says nothing: titles that repeat a field's name, null as the default, leave for more fields."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
+
+    def default_schema(self, schema: Any) -> Json:
+        plain = super().default_schema(schema)
+        return {name: value for name, value in plain.items() if (name, value) != ("default", None)}
+
+    def sort(self, value: Any, parent_key: str | None = None) -> Any:  # noqa: ARG002
+        return value  # examples stay in the order they are written
 
 
 def _schemas() -> Json:
     _, definitions = models_json_schema(
         [(model, "validation") for model in MODELS.values()],
         ref_template="#/components/schemas/{model}",
-        schema_generator=_Untitled,
+        schema_generator=_Plain,
     )
     schemas: Json = definitions["$defs"]
+    for schema in schemas.values():
+        if schema.get("additionalProperties") is True:
+            del schema["additionalProperties"]
     return schemas
 
 
@@ -203,11 +215,12 @@ def _all_errors(root: type[OmniError]) -> Iterator[type[OmniError]]:
 
 
 def _problem(error: type[OmniError]) -> Json:
-    headers = ["x-request-id", *(["retry-after"] if error in {errors.RateLimited, errors.Unavailable} else [])]
+    headers = ["retry-after"] if error in {errors.RateLimited, errors.Unavailable} else []
     shown = {"message": error.__doc__, "type": error.type, "param": None, "code": error.code}
     content = _content("ErrorBody")
     content["application/json"]["example"] = {"error": shown, "request_id": "req_5f0c9a1e7b3d2c4f6a8b9d0e"}
-    return {"description": error.__doc__, "headers": _header_refs(headers), "content": content}
+    description = (error.__doc__ or "").replace("<", r"\<")  # descriptions are Markdown
+    return {"description": description, "headers": _header_refs(headers), "content": content}
 
 
 def _content(model: str) -> Json:

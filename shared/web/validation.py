@@ -38,7 +38,7 @@ PHRASES = {
 
 NOISE = re.compile(r"^(Value error, |(Input|String|List|Dictionary|Value) (?=should))| after validation")
 
-Path = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 
 
 def check_depth(body: bytes, max_depth: int) -> None:
@@ -81,13 +81,14 @@ def _malformed(body: bytes, reason: str) -> str:
         return "The body is empty; JSON is expected."
     if reason == "Input data was truncated":
         reason = f"it ends too early (byte {len(body)})"
-    return f"The body is not valid JSON: {reason.removeprefix('JSON is malformed: ')}."
+    reason = reason.removeprefix("JSON is malformed: ").partition(" - at ")[0]
+    return f"The body is not valid JSON: {reason[:1].lower()}{reason[1:]}."
 
 
 def _refusal(value: Any, errors: "list[ErrorDetails]") -> InvalidRequest:
     """The first wrong field and what is wrong with it. A union complains once for each of its members, also at
     fields inside the member that was meant: the innermost of those tells the most."""
-    problems: dict[Path, list[str]] = {}
+    problems: dict[FieldPath, list[str]] = {}
     for error in errors:
         problems.setdefault(_path(value, error), []).append(_phrase(error))
     first = next(iter(problems))
@@ -100,7 +101,7 @@ def _refusal(value: Any, errors: "list[ErrorDetails]") -> InvalidRequest:
     return InvalidRequest(f"{subject} {phrases}.{others}", param=param or None, code="invalid_value")
 
 
-def _path(value: Any, error: "ErrorDetails") -> Path:
+def _path(value: Any, error: "ErrorDetails") -> FieldPath:
     """Where in `value` the error is: its location without the names of union members."""
     path: list[str | int] = []
     for step in error["loc"]:

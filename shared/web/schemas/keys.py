@@ -21,7 +21,7 @@ class KeyRequest(Strict):
     tenant: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")] = "default"
     """Whose usage and jobs the key's requests are."""
     tier: GrantableTier = "free"
-    scopes: Annotated[list[GrantableScope], Field(min_length=1)] = ["inference", "jobs"]
+    scopes: list[GrantableScope] = Field(default=["inference", "jobs"], min_length=1)
     requests_per_minute: RequestsPerMinute | None = None
     """Instead of the tier's limit; 0 means no limit, null the tier's."""
 

@@ -1,0 +1,99 @@
+"""What `omni bench gateway` found: figures over the rounds, ratios and goals."""
+
+from dataclasses import dataclass
+
+from bench.figures import Figure
+from bench.machine import Machine
+from bench.rounds import Plan, Round
+
+OMNI = "Omni"
+PEER_GOALS = {"Portkey": 8, "LiteLLM": 100, "nginx": 0.2}
+"""Omni's requests a second, at least so many times the peer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    requests_per_s: Figure
+    core_share: Figure
+    added_p50_s: Figure
+    added_p99_s: Figure
+    start_s: Figure
+    memory_rest_bytes: Figure
+    memory_loaded_bytes: Figure
+
+    @classmethod
+    def over(cls, rounds: list[Round]) -> "Summary":
+        return cls(
+            requests_per_s=Figure.over(each.requests_per_s for each in rounds),
+            core_share=Figure.over(each.core_share for each in rounds),
+            added_p50_s=Figure.over(each.added_p50_s for each in rounds),
+            added_p99_s=Figure.over(each.added_p99_s for each in rounds),
+            start_s=Figure.over(each.start_s for each in rounds),
+            memory_rest_bytes=Figure.over(each.memory_rest_bytes for each in rounds),
+            memory_loaded_bytes=Figure.over(each.memory_loaded_bytes for each in rounds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    version: str
+    does: str
+    trouble: str
+    """Why there are no figures, or not all; empty when there are."""
+    rounds: list[Round]
+    summary: Summary | None
+
+    @classmethod
+    def over(cls, name: str, version: str, does: str, trouble: str, rounds: list[Round]) -> "Row":
+        return cls(name, version, does, trouble, rounds, Summary.over(rounds) if rounds and not trouble else None)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every round ran and every answer was right."""
+        return self.summary is not None and not any(each.failures for each in self.rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    machine: Machine
+    upstream: str
+    plan: Plan
+    rows: list[Row]
+    ratios: dict[str, Figure]
+    """Omni's requests a second over each peer's, round by round."""
+    goals: dict[str, bool]
+    """Each goal that could be looked at, and whether the medians reach it."""
+
+    @classmethod
+    def over(cls, machine: Machine, upstream: str, plan: Plan, rows: list[Row]) -> "Report":
+        ratios = _ratios(rows)
+        return cls(machine, upstream, plan, rows, ratios, _goals(rows, ratios))
+
+
+def _ratios(rows: list[Row]) -> dict[str, Figure]:
+    ours = next((row.rounds for row in rows if row.name == OMNI and row.summary), None)
+    return {
+        row.name: Figure.over(
+            our.requests_per_s / their.requests_per_s for our, their in zip(ours, row.rounds, strict=True)
+        )
+        for row in rows
+        if ours and row.summary and row.name != OMNI and row.summary.requests_per_s.least
+    }
+
+
+def _goals(rows: list[Row], ratios: dict[str, Figure]) -> dict[str, bool]:
+    ours = next((row.summary for row in rows if row.name == OMNI), None)
+    if ours is None:
+        return {}
+    alone = {
+        "1,000 requests/s a core": ours.requests_per_s.median >= 1000,
+        "p50 + 0.4 ms": ours.added_p50_s.median <= 0.0004,
+        "p99 + 2 ms": ours.added_p99_s.median <= 0.002,
+        "start in 0.8 s": ours.start_s.median <= 0.8,
+        "90 MiB": ours.memory_loaded_bytes.median <= 90 * 2**20,
+    }
+    beside = {
+        f"{least:g} × {peer}": ratios[peer].median >= least for peer, least in PEER_GOALS.items() if peer in ratios
+    }
+    return alone | beside

@@ -1,0 +1,77 @@
+"""The report of `omni bench gateway` for a terminal."""
+
+from bench.figures import table
+from bench.gateway_report import OMNI, Report, Row
+
+HEAD = [
+    "",
+    "requests/s a core",
+    "p50 added, ms",
+    "p99 added, ms",
+    "start, s",
+    "MiB at rest",
+    "after load",
+    "beside passing on",
+]
+FULL_CORE = 0.9
+"""A server that used less of its core was held back by something else."""
+MILLISECOND, MEBIBYTE = 1e-3, 2.0**20
+
+
+def text(report: Report) -> str:
+    rows = table([HEAD, *(_cells(row) for row in report.rows)])
+    notes = [note for row in report.rows for note in _notes(row)]
+    parts = [_heading(report), rows, "\n".join(notes), _ratios(report), _goals(report)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _heading(report: Report) -> str:
+    machine, plan = report.machine, report.plan
+    place = f"server on core {machine.server_core}, load and upstream ({report.upstream}) on core {machine.load_core}"
+    if machine.server_core == machine.load_core:
+        place = f"there is one core, which server, load and upstream ({report.upstream}) share: every rate is too low"
+    return "\n".join(
+        [
+            f"{machine.date} {machine.revision}".rstrip(),
+            f"{machine.core_count} cores of {machine.processor}, load average {machine.load_average_before}; {place}",
+            f"median of {plan.rounds} alternating rounds ± half of their range; "
+            f"{plan.connections} connections for {plan.load_s:g} s, then 1 for {plan.single_s:g} s",
+        ]
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    name = f"{row.name} {row.version}".rstrip()
+    if row.summary is None:
+        return [name, *["–"] * (len(HEAD) - 2), row.does]
+    figures = row.summary
+    return [
+        name,
+        figures.requests_per_s.text(),
+        figures.added_p50_s.text(MILLISECOND, 2),
+        figures.added_p99_s.text(MILLISECOND, 2),
+        figures.start_s.text(digits=2),
+        figures.memory_rest_bytes.text(MEBIBYTE),
+        figures.memory_loaded_bytes.text(MEBIBYTE),
+        row.does,
+    ]
+
+
+def _notes(row: Row) -> list[str]:
+    notes = [f"{row.name}: {row.trouble}"] if row.trouble else []
+    for number, each in enumerate(row.rounds, 1):
+        notes += [f"{row.name}, round {number}: {count} failed ({fault})" for fault, count in each.failures.items()]
+    if row.summary and row.summary.core_share.median < FULL_CORE:
+        share = f"{row.summary.core_share.median:.0%}"
+        notes.append(f"{row.name} used only {share} of its core: the load was the limit, or the machine was busy")
+    return notes
+
+
+def _ratios(report: Report) -> str:
+    parts = [f"{ratio.median:.3g} × {peer}{ratio.spread}" for peer, ratio in report.ratios.items()]
+    return f"{OMNI}'s requests/s: {', '.join(parts)}" if parts else ""
+
+
+def _goals(report: Report) -> str:
+    lines = [f"{'reached' if reached else 'MISSED '}  {goal}" for goal, reached in report.goals.items()]
+    return "\n".join(["goals:", *lines]) if lines else ""

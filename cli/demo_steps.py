@@ -1,0 +1,156 @@
+"""The steps of the demo. Each asks a running platform for real, checks the answer and returns what it measured."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cli import jobs, keys, models, talk
+from cli.answers import Completion, Job, Key, NewKey
+from cli.client import INFERENCE_S, Answer, Client
+from cli.errors import CliError, Refused
+from cli.job_views import result_text, told
+from cli.narration import Narrator
+from cli.progress import follow
+
+REQUESTS_PER_MINUTE = 3
+REVOKED_WITHIN_S = 5.0
+POLL_S = 0.1
+LIMIT_HEADERS = ("retry-after", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "ratelimit")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    client: Client
+    model: str
+    narrator: Narrator
+    sleep: Callable[[float], None] = time.sleep
+
+
+def chat(stage: Stage) -> str:
+    question = "What is the capital of France? Answer in one sentence."
+    stage.narrator.asked(f"POST {talk.PATH}  {question}")
+    answer = stage.client.post(
+        talk.PATH,
+        {"model": stage.model, "max_tokens": 48, "messages": [{"role": "user", "content": question}]},
+        timeout_s=INFERENCE_S,
+    )
+    stage.narrator.came(_status(answer))
+    completion = answer.as_type(Completion)
+    stage.narrator.quote(_some_text(completion.choices[0].message.content if completion.choices else None))
+    out = f", {completion.usage.completion_tokens} tokens" if completion.usage else ""
+    return f"{answer.elapsed_s:.2f} s{out}"
+
+
+def stream(stage: Stage) -> str:
+    question = "Tell a short story about a lighthouse."
+    stage.narrator.asked(f"POST {talk.PATH}  stream, {question}")
+    style = talk.Style(stage.model, max_tokens=80)
+    with talk.asking(stage.client, style, [{"role": "user", "content": question}]) as spoken:
+        stage.narrator.came(f"200 {spoken.content_type}")
+        for piece in spoken:
+            stage.narrator.piece(piece, first=spoken.text == piece)
+    stage.narrator.end_of_pieces()
+    _some_text(spoken.text)
+    return spoken.speed
+
+
+def job(stage: Stage) -> str:
+    prompt = "Write one sentence about patience."
+    stage.narrator.asked(f"POST {jobs.PATH}  {jobs.CHAT}, {prompt}")
+    messages = [{"role": "user", "content": prompt}]
+    wanted = {"task": jobs.CHAT, "model": stage.model, "input": {"messages": messages, "max_tokens": 48}}
+    began = stage.client.monotonic()
+    answer = stage.client.post(jobs.PATH, wanted)
+    submitted = answer.as_type(Job)
+    stage.narrator.came(f"{_status(answer)}: {submitted.id}")
+    stage.narrator.asked(f"GET {jobs.path(submitted.id)}  until it is final")
+    seen: list[str] = []
+
+    def show(job: Job) -> None:
+        if told(job) not in seen:
+            seen.append(told(job))
+            stage.narrator.came(f"{told(job)}, {stage.client.monotonic() - began:.2f} s after it was submitted")
+
+    done = follow(stage.client, jobs.path(submitted.id), show, stage.sleep).as_type(Job)
+    if done.state != "succeeded":
+        raise CliError(f"The job is {done.state}: {done.error.message if done.error else 'no reason was given'}")
+    stage.narrator.quote(_some_text(result_text(done.result)))
+    return f"submitted in {answer.elapsed_s * 1000:.0f} ms, {done.state} after {stage.client.monotonic() - began:.2f} s"
+
+
+def limit(stage: Stage) -> str:
+    key = _limited_key(stage)
+    with stage.client.with_key(key.key) as guest:
+        try:
+            asked, refused = _ask_until_refused(stage, guest)
+        finally:
+            _revoke(stage, key)
+        revoked_s = _wait_until_invalid(stage, guest)
+    again = f"Retry-After {refused.retry_after_s:g} s" if refused.retry_after_s is not None else "no Retry-After"
+    return f"429 at request {asked} ({again}); the revoked key refused after {revoked_s:.1f} s"
+
+
+def _limited_key(stage: Stage) -> NewKey:
+    stage.narrator.asked(f"POST {keys.PATH}  a key for {REQUESTS_PER_MINUTE} requests a minute")
+    wanted = {"name": "demo", "scopes": ["inference"], "requests_per_minute": REQUESTS_PER_MINUTE}
+    answer = stage.client.post(keys.PATH, wanted)
+    key = answer.as_type(NewKey)
+    stage.narrator.came(f"{_status(answer)}: omni_{key.id}_… (the rest is told once, to whoever made it)")
+    return key
+
+
+def _ask_until_refused(stage: Stage, guest: Client) -> tuple[int, Refused]:
+    """Which request met the limit, and how it was refused."""
+    stage.narrator.asked(f"GET {models.PATH}  with the new key, again and again")
+    for number in range(1, REQUESTS_PER_MINUTE + 2):
+        try:
+            stage.narrator.came(f"{_status(guest.get(models.PATH))}, request {number}")
+        except Refused as refused:
+            stage.narrator.came(f"{refused.status}, request {number}: {refused.message}")
+            stage.narrator.quote(_limit_headers(refused))
+            if refused.status != 429 or number <= REQUESTS_PER_MINUTE:
+                raise
+            return number, refused
+    raise CliError(f"More than {REQUESTS_PER_MINUTE} requests came through in a minute.")
+
+
+def _revoke(stage: Stage, key: Key) -> None:
+    stage.narrator.asked(f"DELETE {keys.PATH}/{key.id}")
+    stage.narrator.came(f"{_status(stage.client.delete(f'{keys.PATH}/{key.id}'))}: revoked")
+
+
+def _wait_until_invalid(stage: Stage, guest: Client) -> float:
+    """Seconds until the key was refused as invalid; CliError when that took longer than promised."""
+    stage.narrator.asked(f"GET {models.PATH}  with the revoked key, until it is refused as invalid")
+    began = stage.client.monotonic()
+    while (elapsed_s := stage.client.monotonic() - began) <= REVOKED_WITHIN_S:
+        try:
+            guest.get(models.PATH)
+        except Refused as refused:
+            if refused.status == 401:
+                stage.narrator.came(f"401 after {elapsed_s:.1f} s: {refused.message}")
+                return elapsed_s
+        stage.sleep(POLL_S)
+    raise CliError(f"The revoked key still works after {REVOKED_WITHIN_S:g} s.")
+
+
+def _limit_headers(refused: Refused) -> str:
+    return "\n".join(f"{name}: {refused.headers[name]}" for name in LIMIT_HEADERS if name in refused.headers)
+
+
+def _status(answer: Answer) -> str:
+    return f"{answer.status} in {answer.elapsed_s * 1000:,.0f} ms"
+
+
+def _some_text(text: str | None) -> str:
+    if not text or not text.strip():
+        raise CliError("The answer holds no text.")
+    return text
+
+
+STEPS: tuple[tuple[str, Callable[[Stage], str]], ...] = (
+    ("Chat", chat),
+    ("Stream", stream),
+    ("Job", job),
+    ("Limit", limit),
+)

@@ -1,0 +1,44 @@
+"""What runs a model: a server with OpenAI's HTTP interface that the worker starts, watches and stops."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class EngineFailed(Exception):
+    """The engine cannot run; the message says why."""
+
+
+class EngineMissing(EngineFailed):
+    """A package the engine needs is not installed; the message says which, and how to install it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An engine that has loaded its model: where it answers, and what it can do."""
+
+    base_url: str
+    """Without a trailing slash."""
+    context: int
+    """Tokens one request can hold, prompt and answer together."""
+    shared_context: int = 0
+    """Tokens all running requests can hold together; 0: the engine looks after that itself."""
+    calls_tools: bool = True
+    """Whether the model's template shows it the tools; when not, a call can only be had by constraining the answer."""
+    media: frozenset[str] = frozenset()
+    """The types of message parts it takes beside text, such as `image_url`."""
+    parameters: frozenset[str] = frozenset()
+    """Sampling parameters of its own, beside OpenAI's."""
+
+
+class Engine(Protocol):
+    async def start(self) -> Running:
+        """Loads the model, which may take minutes, and returns once the server listens. Raises EngineFailed."""
+        ...
+
+    async def ended(self) -> str:
+        """Returns, saying how, when a started engine has ended without being told to."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends the engine within a second, whatever it is doing; what runs on it breaks off."""
+        ...

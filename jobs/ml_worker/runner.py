@@ -1,0 +1,101 @@
+"""Runs jobs: a wake-up comes in, the job is claimed, worked on and finished."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from jobs.ml_worker.lease import Lease
+from jobs.ml_worker.slots import Slots
+from jobs.ml_worker.tasks import Done, Report, WorkerTask
+from shared import telemetry
+from shared.core.errors import NotFound, OmniError
+from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
+from shared.jobs import Jobs
+
+SLOT_PATIENCE_S = 5.0
+"""How long a wake-up waits for a free slot. Were it sent back at once, a long backlog would come round all the time."""
+SLOT_POLL_S = 0.05
+STORE_THREADS = 4
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    def __init__(self, jobs: Jobs, tasks: Mapping[str, WorkerTask], slots: Slots, lease_s: float, owner: str) -> None:
+        """`owner` names this process in the leases it holds."""
+        self._jobs = jobs
+        self._tasks = tasks
+        self._slots = slots
+        self._lease_s = lease_s
+        self._owner = owner
+        self._threads = ThreadPoolExecutor(STORE_THREADS, "jobs")
+
+    async def run(self, job_id: str, seq: int) -> None:
+        """Does what a wake-up asks. However the job ends, the wake-up is done with.
+
+        Unavailable when the store or the queue is not there, so that the wake-up has to come again.
+        """
+        if not await self._takes_slot():
+            await self._call(self._jobs.defer, job_id, seq)
+            return
+        try:
+            if job := await self._call(self._jobs.claim, job_id, seq, self._owner):
+                with telemetry.JOBS_RUNNING.track_inprogress():
+                    await self._work(job)
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False)
+
+    async def _takes_slot(self) -> bool:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + SLOT_PATIENCE_S
+        while not self._slots.try_acquire():
+            if loop.time() >= end:
+                return False
+            await asyncio.sleep(SLOT_POLL_S)
+        return True
+
+    async def _work(self, job: Job) -> None:
+        lease = Lease(partial(self._call, self._jobs.heartbeat, job), self._lease_s)
+        try:
+            outcome = await lease.hold(self._attempt(job, lease.report))
+        except asyncio.CancelledError:
+            await self._end(job, Released())
+            raise
+        await self._end(job, outcome)
+
+    async def _end(self, job: Job, outcome: Outcome | None) -> None:
+        after = await self._call(self._jobs.finish, job, outcome) if outcome else None
+        fields = {"job": job.id, "task": job.task, "attempt": job.attempt, "request_id": job.trace_id}
+        log.info("job attempt ended", extra={"fields": fields | {"state": after.state if after else "lost"}})
+
+    async def _attempt(self, job: Job, report: Report) -> Outcome:
+        try:
+            async with asyncio.timeout(job.timeout_s) as limit:
+                done = await self._perform(job, report)
+        except OmniError as error:
+            return Failed(JobError(error.code, error.message, retryable=error.status == 429 or error.status >= 500))
+        except Exception as error:  # whatever a task does wrong ends its job, not the worker
+            if isinstance(error, TimeoutError) and limit.expired():
+                return Failed(JobError("timeout", f"The job ran longer than {job.timeout_s:g} s.", retryable=False))
+            log.exception("task broke", extra={"fields": {"job": job.id, "task": job.task}})
+            return Failed(JobError("internal_error", OmniError().message, retryable=True))
+        return Succeeded(done.result, usage=done.usage)
+
+    async def _perform(self, job: Job, report: Report) -> Done:
+        task = self._tasks.get(job.task)
+        if task is None:
+            raise NotFound(f"This worker has no task '{job.task}'.", code="unknown_task")
+        return await task(await self._call(self._jobs.input, job), report)
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs one of the synchronous ports' calls in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))

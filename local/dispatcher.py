@@ -1,0 +1,130 @@
+"""The local Cloud Tasks: `python -m local.dispatcher` delivers the embedded queue's tasks over HTTP.
+
+At least once, in no order, retried with backoff until answered with 2xx, with Cloud Tasks' headers. What is in flight
+is known in memory only: after a kill, every task that was not seen answered is delivered again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from shared import telemetry
+from shared.core import signing
+from shared.core.errors import Unavailable
+from shared.core.keys import SYSTEM
+from shared.job_wakeups import QUEUE
+from shared.ports.queue import Delivery, LocalQueue
+from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
+from shared.settings import Settings
+from shared.web.door import signing_key
+from shared.wiring import Ports
+
+POLL_S = 0.01
+FORGET_EACH_S = 600.0
+DISPATCH_DEADLINE_S = 1800.0
+SHARE_OF_SLOTS = 0.9
+"""Of the worker's slots; the rest is for callers who wait."""
+
+log = logging.getLogger("omni.dispatcher")
+
+
+class Dispatcher:
+    """Calls the queue's file from the event loop itself: it is on this machine, and nothing else runs here."""
+
+    def __init__(
+        self, queue: LocalQueue, upstream: Upstream, sign: Callable[[], str], concurrency: Mapping[str, int]
+    ) -> None:
+        """`concurrency`: most deliveries at the same time, by queue. `sign` makes a signed caller."""
+        self._queue = queue
+        self._upstream = upstream
+        self._sign = sign
+        self._concurrency = concurrency
+        self._in_flight: dict[str, set[str]] = {queue: set() for queue in concurrency}
+
+    async def run(self) -> None:
+        """Never ends, unless by an error nobody expected; a new dispatcher then takes over where this one was."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._forget_old_names())
+            while True:
+                for queue in self._concurrency:
+                    self._start_due(queue, group)
+                await asyncio.sleep(POLL_S)
+
+    async def _forget_old_names(self) -> None:
+        while True:
+            self._queue.forget_old_names()
+            await asyncio.sleep(FORGET_EACH_S)
+
+    def _start_due(self, queue: str, group: asyncio.TaskGroup) -> None:
+        """Starts what there is room for. The tasks in flight are the longest due and come first in the answer."""
+        flying, most = self._in_flight[queue], self._concurrency[queue]
+        if len(flying) >= most:
+            return
+        for delivery in self._queue.due(queue, most):
+            if delivery.task.name not in flying and len(flying) < most:
+                flying.add(delivery.task.name)
+                group.create_task(self._deliver(delivery, group))
+
+    async def _deliver(self, delivery: Delivery, group: asyncio.TaskGroup) -> None:
+        try:
+            status = await self._post(delivery)
+            if 200 <= status < 300:
+                self._queue.done(delivery)
+            else:
+                self._queue.retry(delivery, status)
+        except Unavailable as error:
+            log.warning("an answer was not noted", extra={"fields": {"detail": error.detail}})
+        finally:
+            self._in_flight[delivery.task.queue].discard(delivery.task.name)
+        self._start_due(delivery.task.queue, group)
+
+    async def _post(self, delivery: Delivery) -> int:
+        """The answer's status; 0 when there was none."""
+        task, reason = delivery.task, ""
+        request = OutgoingRequest("POST", task.url, self._headers(delivery), task.body, DISPATCH_DEADLINE_S)
+        status = 0
+        try:
+            async with self._upstream.send(request) as response:
+                status = response.status
+                await response.read()
+        except UpstreamError as error:
+            reason = str(error)
+        if not 200 <= status < 300:
+            fields = {"task": task.name, "status": status, "retries": delivery.retries, "reason": reason}
+            log.warning("delivery failed", extra={"fields": fields})
+        return status
+
+    def _headers(self, delivery: Delivery) -> list[tuple[str, str]]:
+        task = delivery.task
+        headers = [
+            ("content-type", "application/json"),
+            ("x-cloudtasks-queuename", task.queue),
+            ("x-cloudtasks-taskname", task.name),
+            ("x-cloudtasks-taskretrycount", str(delivery.retries)),
+            ("x-cloudtasks-taskexecutioncount", str(delivery.executions)),
+            ("x-cloudtasks-tasketa", f"{task.not_before:.6f}"),
+            ("x-request-id", f"task-{task.name}-{delivery.retries}"[:128]),
+            (signing.HEADER, self._sign()),
+        ]
+        if delivery.previous_status:
+            headers.append(("x-cloudtasks-taskpreviousresponse", str(delivery.previous_status)))
+        return headers
+
+
+def main() -> None:
+    settings = Settings.load()
+    telemetry.start_logging("dispatcher", settings.log_level)
+    ports = Ports(settings)
+    key = signing_key(ports.secrets)
+    concurrency = {QUEUE: max(1, int(settings.worker_slots * SHARE_OF_SLOTS))}
+
+    def sign() -> str:
+        return signing.sign(SYSTEM, key, ports.clock.now())
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(Dispatcher(ports.local_queue, ports.upstream, sign, concurrency).run())
+
+
+if __name__ == "__main__":
+    main()

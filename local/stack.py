@@ -1,0 +1,66 @@
+"""The five processes of the local stack, each started by the command that starts it in production."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.addresses import HOST, Addresses
+from local.credentials import Credentials
+from local.model_choice import ModelChoice
+from local.process import Program
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+FUNCTIONS_FRAMEWORK = str(Path(sys.executable).with_name("functions-framework"))
+FRAMEWORK_VARIABLES = frozenset({"DEBUG", "FUNCTION_TARGET", "FUNCTION_SOURCE", "FUNCTION_SIGNATURE_TYPE", "WORKERS"})
+"""Variables by which the Functions Framework would take other options than ours; `DEBUG` is often set by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Everything the processes are told."""
+
+    inherited: Mapping[str, str]
+    """The environment of `./omni up` itself."""
+    state: str
+    """What holds the state, in `state_dir`."""
+    state_dir: Path
+    addresses: Addresses
+    credentials: Credentials
+    model: ModelChoice
+
+    def programs(self) -> tuple[Program, ...]:
+        """In the order in which they are stopped, callers before what they call; together they get 9 s."""
+        at = self.addresses
+        return (
+            self._server("gateway", at.gateway, FUNCTIONS_FRAMEWORK, "--target", "gateway", "--asgi", grace_s=3),
+            self._program("scheduler", PYTHON, "-m", "local.scheduler"),
+            self._program("dispatcher", PYTHON, "-m", "local.dispatcher"),
+            self._server("routes", at.routes, FUNCTIONS_FRAMEWORK, "--target", "routes", grace_s=2),
+            self._server("worker", at.worker, PYTHON, "-m", "jobs.ml_worker.main", grace_s=2),
+        )
+
+    def _program(self, name: str, *command: str) -> Program:
+        return Program(name, command, self._environment(), CHECKOUT)
+
+    def _server(self, name: str, port: int, *command: str, grace_s: float) -> Program:
+        behind_gateway = "0" if name == "gateway" else "1"
+        environment = {**self._environment(), "HOST": HOST, "PORT": str(port), "RUN_AS_INTERNAL": behind_gateway}
+        return Program(name, command, environment, CHECKOUT, f"http://{HOST}:{port}/ready", grace_s)
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in self.inherited.items() if name not in FRAMEWORK_VARIABLES}
+        api_keys = [self.credentials.master_key, inherited.get("API_KEYS", "")]
+        return {
+            "OMNI_SIGNING_KEY": self.credentials.signing_key,
+            "OMNI_KEY_PEPPER": self.credentials.key_pepper,
+            **inherited,
+            **self.model.environment,
+            "API_KEYS": ",".join(key for key in api_keys if key),
+            "OMNI_ENV": "local",
+            "OMNI_STATE_DIR": str(self.state_dir),
+            "OMNI_ROUTES_URL": self.addresses.routes_url,
+            "OMNI_WORKER_URL": self.addresses.worker_url,
+            "PYTHONUNBUFFERED": "1",
+        }

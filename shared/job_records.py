@@ -1,0 +1,71 @@
+"""Jobs in the store: every change is one transaction, on the store's time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared import telemetry
+from shared.core.job_documents import from_document, to_document
+from shared.core.jobs import Job
+from shared.job_wakeups import WakeUps
+from shared.ports.store import Store, Transaction
+
+JOBS = "jobs"
+Step = Callable[[Job, float], Job]
+"""A transition: the job as it stands and the store's time in, the job as it must become out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    before: Job
+    after: Job
+
+    @property
+    def made(self) -> bool:
+        return self.after is not self.before
+
+
+class JobRecords:
+    def __init__(self, store: Store, wake_ups: WakeUps) -> None:
+        self._store = store
+        self._wake_ups = wake_ups
+
+    def get(self, job_id: str) -> Job | None:
+        document = self._store.get(JOBS, job_id)
+        return from_document(document) if document else None
+
+    def add(self, make: Callable[[float], Job]) -> Job:
+        """Commits a new job, then sends its wake-up. `make` gets the store's time."""
+
+        def work(transaction: Transaction) -> Job:
+            job = make(transaction.now)
+            transaction.create(JOBS, job.id, to_document(job))
+            return job
+
+        job = self._store.transact(work)
+        self._wake_ups.send(job)
+        return job
+
+    def change(self, job_id: str, step: Step) -> Change | None:
+        """Takes the step, if it changes anything, and sends the wake-up it calls for. None: there is no such job."""
+
+        def work(transaction: Transaction) -> Change | None:
+            document = transaction.get(JOBS, job_id)
+            if document is None:
+                return None
+            before = from_document(document)
+            change = Change(before, step(before, transaction.now))
+            if change.made:
+                transaction.put(JOBS, job_id, to_document(change.after))
+            return change
+
+        change = self._store.transact(work)
+        if change and change.made:
+            self._follow_up(change)
+        return change
+
+    def _follow_up(self, change: Change) -> None:
+        after = change.after
+        if after.state.is_final:
+            telemetry.JOBS_FINISHED.labels(after.task, after.state).inc()
+        elif after.dispatch_seq > change.before.dispatch_seq:
+            self._wake_ups.send(after)

@@ -1,0 +1,108 @@
+"""What the schedules do for jobs: send the wake-ups that were lost, take back the jobs of dead workers.
+
+Both go through the jobs a shard at a time and a page at a time, by cursor: what cannot be helped is passed over and
+does not keep the others waiting.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from shared.core.errors import Unavailable
+from shared.core.job_documents import BadDocument, from_document
+from shared.core.jobs import SEND_WITHIN_S, SHARDS, State, dispatched, reap, wake_up_is_lost
+from shared.job_records import JOBS, JobRecords
+from shared.job_wakeups import WakeUps
+from shared.ports.clock import Clock
+from shared.ports.store import Document, Query, Store
+
+MOST_TIME_S = 45.0
+"""A round ends here, within the schedule's timeout; the next begins at another shard."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    examined: int = 0
+    changed: int = 0
+    failed: int = 0
+    complete: bool = True
+    """Whether every shard was gone through in time."""
+
+
+class Recovery:
+    def __init__(
+        self, store: Store, records: JobRecords, wake_ups: WakeUps, clock: Clock, random: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._wake_ups = wake_ups
+        self._clock = clock
+        self._random = random
+
+    def sweep(self) -> Report:
+        """Sends the wake-up of every queued job whose outbox says that it may be missing."""
+        late = self._clock.now() - SEND_WITHIN_S
+        queries = [
+            Query(JOBS, (("shard", "==", shard), ("outbox", "==", True), ("next_run_at", "<=", late)), "next_run_at")
+            for shard in self._shards()
+        ]
+        return self._go_through(queries, self._send)
+
+    def reap(self) -> Report:
+        """Requeues or fails the jobs whose lease is dead, and expires those past their deadline."""
+        now = self._clock.now()
+        queries = [
+            Query(
+                JOBS,
+                (("shard", "==", shard), ("state", "==", state.value), ("lease_expires_at", "<=", now)),
+                "lease_expires_at",
+            )
+            for shard in self._shards()
+            for state in (State.RUNNING, State.QUEUED)
+        ]
+        return self._go_through(queries, self._reap)
+
+    def _shards(self) -> list[int]:
+        first = int(self._random() * SHARDS)
+        return [(first + step) % SHARDS for step in range(SHARDS)]
+
+    def _go_through(self, queries: list[Query], act: Callable[[Document], bool]) -> Report:
+        report, end = Report(), self._clock.monotonic() + MOST_TIME_S
+        for document in self._documents(queries):
+            if self._clock.monotonic() >= end:
+                return replace(report, complete=False)
+            report = self._counted(report, document, act)
+        return report
+
+    def _documents(self, queries: list[Query]) -> Iterator[Document]:
+        for query in queries:
+            cursor: str | None = ""
+            while cursor is not None:
+                page = self._store.query(replace(query, cursor=cursor))
+                yield from page.documents
+                cursor = page.next_cursor or None
+
+    def _counted(self, report: Report, document: Document, act: Callable[[Document], bool]) -> Report:
+        try:
+            changed = act(document)
+        except (BadDocument, Unavailable) as error:
+            log.error("a job was passed over", extra={"fields": {"job": document.get("id"), "reason": str(error)}})
+            return replace(report, examined=report.examined + 1, failed=report.failed + 1)
+        return replace(report, examined=report.examined + 1, changed=report.changed + changed)
+
+    def _send(self, document: Document) -> bool:
+        job = from_document(document)
+        if not wake_up_is_lost(job, self._clock.now()):
+            return False
+        if not self._wake_ups.send(job):
+            raise Unavailable("The queue takes no tasks.")
+        # From here on the queue answers for the wake-up: a long backlog is not sent again each minute.
+        change = self._records.change(job.id, lambda stored, _: dispatched(stored, job.dispatch_seq))
+        return change is not None and change.made
+
+    def _reap(self, document: Document) -> bool:
+        job = from_document(document)
+        change = self._records.change(job.id, lambda stored, now: reap(stored, now, self._random()))
+        return change is not None and change.made

@@ -1,0 +1,228 @@
+"""Durable jobs: what callers and workers do with them."""
+
+import hashlib
+import logging
+import re
+import secrets
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from random import random
+from typing import Any
+
+import msgspec
+
+from shared.core import jobs as transitions
+from shared.core.errors import Conflict, NotFound
+from shared.core.job_documents import BadDocument, from_document
+from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
+from shared.job_records import JOBS, JobRecords
+from shared.job_recovery import Recovery, Report
+from shared.job_wakeups import WakeUps
+from shared.ports.blobs import Blobs
+from shared.ports.clock import Clock
+from shared.ports.queue import Queue
+from shared.ports.store import Document, Query, Store
+from shared.settings import Settings
+
+INLINE_BYTES = 64 * 1024
+"""A larger input or result goes to a blob."""
+MOST_PAGES = 20
+"""How far a list filtered by task or metadata looks for matches."""
+JOB_ID = re.compile(r"job_[0-9A-Za-z]{1,64}")
+
+log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrder:
+    """What a caller asks for, already validated."""
+
+    tenant: str
+    key_id: str
+    task: str
+    model: str
+    input: dict[str, Any]
+    timeout_s: float
+    max_attempts: int = 3
+    priority: str = "normal"
+    metadata: dict[str, str] = field(default_factory=dict)
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """What a list is narrowed to; empty means anything."""
+
+    state: State | None = None
+    task: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def matches(self, job: Job) -> bool:
+        return self.task in ("", job.task) and self.metadata.items() <= job.metadata.items()
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    jobs: list[Job]
+    next_cursor: str
+    """Empty on the last page."""
+
+
+class Jobs:
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        blobs: Blobs,
+        clock: Clock,
+        settings: Settings,
+        *,
+        token: Callable[[int], str] = secrets.token_hex,
+        random: Callable[[], float] = random,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._clock = clock
+        self._lease_s = settings.lease_s
+        self._token = token
+        self._random = random
+        self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
+        self._records = JobRecords(store, self._wake_ups)
+        self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
+
+    def create(self, order: JobOrder) -> Job:
+        """Commits the job and sends its wake-up. Once this returns, the job is not lost any more."""
+        job_id = f"job_{self._token(12)}"
+        body = _encode(order.input)
+        uri = self._blobs.put(f"jobs/{job_id}/input.json", body) if len(body) > INLINE_BYTES else ""
+        return self._records.add(lambda now: _new(job_id, order, hashlib.sha256(body).hexdigest(), uri, now))
+
+    def get(self, tenant: str, job_id: str) -> Job:
+        """The tenant's job; NotFound for another's, as for none."""
+        job = self._records.get(job_id) if JOB_ID.fullmatch(job_id) else None
+        if job is None or not self._is_visible(job, tenant):
+            raise _not_found(job_id)
+        return job
+
+    def list(self, tenant: str, wanted: JobFilter, limit: int, after: str = "") -> JobPage:
+        """Newest first, at most `limit`; a page narrowed by task or metadata may hold fewer and still have a next."""
+        where: tuple[Any, ...] = (("tenant", "==", tenant),)
+        if wanted.state is not None:
+            where += (("state", "==", wanted.state.value),)
+        found: list[Job] = []
+        for _ in range(MOST_PAGES):
+            page = self._store.query(Query(JOBS, where, descending=True, limit=limit, cursor=after))
+            jobs = [job for job in _readable(page.documents) if wanted.matches(job) and self._is_visible(job, tenant)]
+            if len(found) + len(jobs) > limit:
+                break
+            found += jobs
+            after = page.next_cursor
+            if not after or len(found) == limit:
+                break
+        return JobPage(found, after)
+
+    def cancel(self, tenant: str, job_id: str) -> Job:
+        """Ends a queued job at once and a running one within a heartbeat; Conflict when it has ended otherwise."""
+        self.get(tenant, job_id)
+        change = self._records.change(job_id, transitions.cancel)
+        if change is None:
+            raise _not_found(job_id)
+        if change.after.state in (State.SUCCEEDED, State.FAILED, State.EXPIRED):
+            raise Conflict(f"The job has already {_ENDED[change.after.state]}.", code="job_already_ended")
+        return change.after
+
+    def input(self, job: Job) -> dict[str, Any]:
+        return _decode(self._blobs.get(job.input_uri)) if job.input_uri else job.input or {}
+
+    def result(self, job: Job) -> dict[str, Any] | None:
+        return _decode(self._blobs.get(job.result_uri)) if job.result_uri else job.result
+
+    def claim(self, job_id: str, seq: int, owner: str) -> Job | None:
+        """The job, running under a new epoch; None when the wake-up has nothing to start."""
+        change = self._records.change(job_id, lambda job, now: transitions.claim(job, seq, owner, now, self._lease_s))
+        return change.after if change and change.made and change.after.state is State.RUNNING else None
+
+    def defer(self, job_id: str, seq: int) -> None:
+        """Lets the wake-up come again a little later, without using up an attempt."""
+        self._wake_ups.defer(job_id, seq)
+
+    def heartbeat(self, job: Job, progress: Progress | None = None) -> Job | None:
+        """The job with its lease extended; None when this run has lost it and must stop."""
+        return self._held(
+            job, lambda stored, now: transitions.heartbeat(stored, job.epoch, now, self._lease_s, progress)
+        )
+
+    def finish(self, job: Job, outcome: Outcome) -> Job | None:
+        """The job after this attempt; None when the run had lost it and nothing was written."""
+        stored_outcome = self._with_large_result_apart(job, outcome)
+        jitter = self._random()
+        return self._held(job, lambda stored, now: transitions.finish(stored, job.epoch, stored_outcome, now, jitter))
+
+    def sweep(self) -> Report:
+        """Sends lost wake-ups; for a schedule."""
+        return self._recovery.sweep()
+
+    def reap(self) -> Report:
+        """Takes back the jobs of dead workers and expires late ones; for a schedule."""
+        return self._recovery.reap()
+
+    def _held(self, job: Job, step: Callable[[Job, float], Job]) -> Job | None:
+        change = self._records.change(job.id, step)
+        return change.after if change and change.made else None
+
+    def _with_large_result_apart(self, job: Job, outcome: Outcome) -> Outcome:
+        if not isinstance(outcome, Succeeded) or outcome.result is None:
+            return outcome
+        body = _encode(outcome.result)
+        if len(body) <= INLINE_BYTES:
+            return outcome
+        # Named by epoch: a run that lost the job cannot overwrite the result of the one that has it.
+        uri = self._blobs.put(f"jobs/{job.id}/result-{job.epoch}.json", body)
+        return replace(outcome, result=None, result_uri=uri)
+
+    def _is_visible(self, job: Job, tenant: str) -> bool:
+        return job.tenant == tenant and job.expire_at > self._clock.now()
+
+
+_ENDED = {State.SUCCEEDED: "succeeded", State.FAILED: "failed", State.EXPIRED: "expired"}
+
+
+def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: float) -> Job:
+    return Job(
+        id=job_id,
+        tenant=order.tenant,
+        key_id=order.key_id,
+        task=order.task,
+        model=order.model,
+        priority=order.priority,
+        shard=zlib.crc32(job_id.encode()) % SHARDS,
+        max_attempts=order.max_attempts,
+        timeout_s=order.timeout_s,
+        input_sha256=input_sha256,
+        created_at=now,
+        next_run_at=now,
+        deadline_at=now + LIFETIME_S,
+        lease_expires_at=now + LIFETIME_S,
+        expire_at=now + LIFETIME_S + RETENTION_S,
+        input=None if input_uri else order.input,
+        input_uri=input_uri,
+        metadata=order.metadata,
+        trace_id=order.trace_id,
+    )
+
+
+def _readable(documents: list[Document]) -> list[Job]:
+    jobs = []
+    for document in documents:
+        try:
+            jobs.append(from_document(document))
+        except BadDocument as error:
+            log.error("a job is left out of a list", extra={"fields": {"reason": str(error)}})
+    return jobs
+
+
+def _not_found(job_id: str) -> NotFound:
+    return NotFound(f"There is no job '{job_id[:100]}'.", code="job_not_found")

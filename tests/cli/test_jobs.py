@@ -1,0 +1,126 @@
+"""Jobs from submission to result; a job that does not succeed is a non-zero exit status."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli import progress
+from cli.client import Client
+from cli.errors import NoPlatform
+from tests.cli.conftest import Omni
+from tests.cli.platform import MASTER, MODEL, Asked, Platform, Said, problem
+
+FAILED = {"state": "failed", "error": {"code": "bad_input", "message": "The model refused.", "retryable": False}}
+MESSAGES = {"messages": [{"role": "user", "content": "Hello"}]}
+
+
+def test_submitting_prints_the_id_alone(omni: Omni, platform: Platform) -> None:
+    result = omni("jobs", "submit", "--prompt", "Hello")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "job0\n", "")
+    assert platform.asked[-1].body == {"task": "chat_completions", "input": MESSAGES, "model": MODEL}
+
+
+@pytest.mark.parametrize("source", ["text", "file", "pipe"])
+def test_input_comes_from_the_line_a_file_or_a_pipe(
+    omni: Omni, platform: Platform, tmp_path: Path, source: str
+) -> None:
+    text = json.dumps(MESSAGES)
+    (tmp_path / "input.json").write_text(text)
+    given = {"text": text, "file": "@input.json", "pipe": "-"}[source]
+    omni("jobs", "submit", "any_task", "--input", given, stdin=text, OMNI_CALLED_FROM=str(tmp_path))
+    assert platform.asked[-1].body == {"task": "any_task", "input": MESSAGES}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "Give either --prompt, or a task and its --input."),
+        (("--prompt", "a", "--input", "{}"), "Give either --prompt, or a task and its --input."),
+        (("--input", "{}"), "--input needs a task"),
+        (("other", "--prompt", "a"), "--prompt is for the task chat_completions"),
+        (("any_task", "--input", "{"), "--input holds no JSON"),
+        (("any_task", "--input", "@/nowhere"), "/nowhere: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_submitted_is_a_usage_error(
+    omni: Omni, platform: Platform, arguments: tuple[str, ...], complaint: str
+) -> None:
+    result = omni("jobs", "submit", *arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert platform.jobs == {}
+
+
+def test_watching_tells_each_state_and_ends_with_the_result(omni: Omni) -> None:
+    result = omni("jobs", "submit", "--prompt", "Hello", "--watch")
+    assert (result.exit_code, result.stdout) == (0, "Paris.\n")
+    assert result.stderr.splitlines() == [
+        "job0: queued (dispatched)",
+        "job0: running, attempt 1 of 3",
+        "job0: succeeded, attempt 1 of 3 in 2.5 s",
+    ]
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",)], ids=["", "json"])
+def test_a_failed_job_is_a_failed_command(omni: Omni, platform: Platform, extra: tuple[str, ...]) -> None:
+    platform.ending = FAILED
+    omni("jobs", "submit", "--prompt", "Hello")
+    result = omni("jobs", "watch", "job0", *extra)
+    assert result.exit_code == 1
+    assert "The model refused." in (result.stdout if extra else result.stderr)
+
+
+def test_a_result_that_is_no_conversation_is_json(omni: Omni, platform: Platform) -> None:
+    platform.ending = {"state": "succeeded", "result": {"score": 0.5}}
+    omni("jobs", "submit", "--prompt", "Hello")
+    assert json.loads(omni("jobs", "watch", "job0").stdout) == {"score": 0.5}
+
+
+def test_json_is_the_platforms_own_document(omni: Omni) -> None:
+    omni("jobs", "submit", "--prompt", "Hello")
+    for command in (("watch", "job0"), ("get", "job0")):
+        assert json.loads(omni("jobs", *command, "--json").stdout)["state"] == "succeeded"
+    assert json.loads(omni("jobs", "list", "--json").stdout)["data"][0]["id"] == "job0"
+
+
+def test_jobs_are_a_table(omni: Omni, platform: Platform) -> None:
+    omni("jobs", "submit", "--prompt", "Hello")
+    lines = omni("jobs", "list", "--state", "queued").stdout.splitlines()
+    assert lines[0].split() == ["ID", "TASK", "STATE", "CREATED"]
+    assert lines[1].split()[:4] == ["job0", "chat_completions", "queued", "(dispatched)"]
+    assert platform.asked[-1].query["state"] == "queued"
+
+
+def test_a_job_can_be_cancelled(omni: Omni) -> None:
+    omni("jobs", "submit", "--prompt", "Hello")
+    assert omni("jobs", "cancel", "job0").stderr == "job0: cancelled in 2.0 s\n"
+    assert omni("jobs", "watch", "job0").exit_code == 1
+
+
+def test_an_unknown_job_is_told(omni: Omni) -> None:
+    result = omni("jobs", "get", "nope")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "There is no such job." in result.stderr
+
+
+def test_watching_waits_out_a_rate_limit(platform: Platform) -> None:
+    refusals = [problem(429, "Enough.", "rate_limit_exceeded", {"Retry-After": "7"})]
+    final = {"id": "j", "task": "t", "state": "succeeded", "created_at": 0, "attempt": 1, "max_attempts": 3}
+
+    def limited(_: Asked) -> Said:
+        return refusals.pop() if refusals else Said(200, final)
+
+    platform.instead["GET", "/api/v1/jobs/j"] = limited
+    waits: list[float] = []
+    with Client(platform.base_url, MASTER) as client:
+        progress.follow(client, "/api/v1/jobs/j", lambda _: None, waits.append)
+    assert waits == [7.0]
+
+
+def test_watching_gives_a_restarting_platform_half_a_minute(platform: Platform) -> None:
+    platform.__exit__()
+    waits: list[float] = []
+    with Client(platform.base_url, MASTER) as client, pytest.raises(NoPlatform):
+        progress.follow(client, "/api/v1/jobs/j", lambda _: None, waits.append)
+    assert sum(waits) == progress.PATIENCE_S

@@ -1,0 +1,32 @@
+"""For every test: a clean environment, and no quiet skipping where nobody reads the output."""
+
+import os
+from collections.abc import Generator
+from dataclasses import fields
+
+import pytest
+
+from shared.settings import Settings
+
+IN_CI = os.environ.get("CI") == "true"
+SETTINGS = frozenset(field.metadata["env"] for field in fields(Settings))
+SECRETS = frozenset({"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_API_KEY", "OMNI_BASE_URL"})
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings and secrets of the person who runs it."""
+    for name in SETTINGS | SECRETS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skip tells a person which service is missing; with CI=true it is a failure."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"Skipped, which CI=true does not allow: {call.excinfo.value if call.excinfo else ''}"
+    return report

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from local.addresses import Addresses
+from local.credentials import Credentials
+from local.model_choice import ModelChoice
+from local.process import Program
+from local.stack import Stack
+
+MODEL = ModelChoice("small", "", Path("/models.toml"))
+
+
+def programs(**inherited: str) -> dict[str, Program]:
+    credentials = Credentials("signing", "pepper", "master-key-local-1")
+    stack = Stack(inherited, "sqlite", Path("/state"), Addresses(8080, 20001, 20002), credentials, MODEL)
+    return {program.name: program for program in stack.programs()}
+
+
+def test_the_processes_come_in_the_order_in_which_they_stop() -> None:
+    assert list(programs()) == ["gateway", "scheduler", "dispatcher", "routes", "worker"]
+
+
+def test_all_of_them_stop_within_ten_seconds() -> None:
+    assert sum(program.grace_s for program in programs().values()) < 10
+
+
+def test_functions_start_as_cloud_functions_do() -> None:
+    assert programs()["gateway"].command[1:] == ("--target", "gateway", "--asgi")
+    assert programs()["routes"].command[1:] == ("--target", "routes")
+
+
+def test_every_server_has_its_own_loopback_address() -> None:
+    found = programs()
+
+    assert {name: found[name].environment["PORT"] for name in ("gateway", "routes", "worker")} == {
+        "gateway": "8080",
+        "routes": "20001",
+        "worker": "20002",
+    }
+    assert all(found[name].environment["HOST"] == "127.0.0.1" for name in ("gateway", "routes", "worker"))
+
+
+@pytest.mark.parametrize(("name", "internal"), [("gateway", "0"), ("routes", "1"), ("worker", "1")])
+def test_only_what_stands_behind_the_gateway_is_internal(name: str, internal: str) -> None:
+    assert programs(RUN_AS_INTERNAL="1")[name].environment["RUN_AS_INTERNAL"] == internal
+
+
+def test_keys_of_the_environment_work_beside_the_master_key() -> None:
+    assert programs()["gateway"].environment["API_KEYS"] == "master-key-local-1"
+    assert programs(API_KEYS="free-1")["gateway"].environment["API_KEYS"] == "master-key-local-1,free-1"
+
+
+def test_a_signing_key_of_the_environment_is_kept() -> None:
+    assert programs(OMNI_SIGNING_KEY="mine")["worker"].environment["OMNI_SIGNING_KEY"] == "mine"
+
+
+def test_a_stray_debug_variable_does_not_reach_the_functions_framework() -> None:
+    assert "DEBUG" not in programs(DEBUG="1")["routes"].environment

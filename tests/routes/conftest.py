@@ -1,0 +1,63 @@
+"""All route functions on the embedded adapters, behind Flask as the Functions Framework puts them."""
+
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+from werkzeug.test import TestResponse
+
+from functions.routes.main import build
+from shared import manifest
+from shared.adapters.environment_secrets import EnvironmentSecrets
+from shared.core.keys import Caller, Scope, Tier
+from shared.core.signing import HEADER, sign
+from shared.settings import Settings
+from shared.wiring import Ports
+
+SECRETS = {
+    "API_KEYS": "prod-key-acme-1,free-key-ann-1,master-key-root-1",
+    "OMNI_SIGNING_KEY": "signing",
+    "OMNI_KEY_PEPPER": "pepper",
+}
+ADMIN = Caller("k-admin", "root", Tier.MASTER, frozenset({Scope.ADMIN, Scope.JOBS, Scope.INFERENCE}), 0)
+ACME = Caller("k-acme", "acme", Tier.PREMIUM, frozenset({Scope.JOBS, Scope.INFERENCE}), 1000)
+
+
+class Routes:
+    """A process that serves every route function."""
+
+    def __init__(self, tmp_path: Path, *, internal: bool) -> None:
+        catalogue = Path(manifest.__file__).parent.parent / "models.toml"
+        self.settings = Settings(state_dir=tmp_path, models_file=catalogue, run_as_internal=internal)
+        self.ports = Ports(self.settings)
+        self.ports.secrets = EnvironmentSecrets(SECRETS)
+        served = [route for route in manifest.load() if route.kind != "inference"]
+        edge = build(self.settings, self.ports, served)
+        app = flask.Flask("routes")
+        app.before_request(lambda: edge.serve(flask.request))
+        self._client = app.test_client()
+
+    def call(self, method: str, path: str, caller: Caller | None = None, **options: Any) -> TestResponse:
+        headers = options.pop("headers", {})
+        if caller:
+            headers[HEADER] = sign(caller, b"signing", self.ports.clock.now())
+        return self._client.open(path, method=method, headers=headers, **options)
+
+
+@pytest.fixture
+def routes(tmp_path: Path) -> Routes:
+    return Routes(tmp_path, internal=True)
+
+
+@pytest.fixture
+def public_routes(tmp_path: Path) -> Routes:
+    return Routes(tmp_path, internal=False)
+
+
+def problem(response: TestResponse) -> tuple[int, str, str | None]:
+    """Status, code and param of an answer in the one error shape."""
+    answer = response.get_json()
+    assert set(answer) == {"error", "request_id"}
+    assert answer["request_id"] == response.headers["x-request-id"]
+    return response.status_code, answer["error"]["code"], answer["error"]["param"]

@@ -1,0 +1,62 @@
+"""Behind the gateway only its signature counts; facing the public, keys and limits do."""
+
+from shared.core.keys import SYSTEM
+from tests.routes.conftest import ACME, Routes, problem
+
+BEARER = {"authorization": "Bearer prod-key-acme-1"}
+
+
+def test_behind_the_gateway_the_signed_caller_is_believed(routes: Routes) -> None:
+    assert routes.call("GET", "/internal/v1/models", ACME).status_code == 200
+
+
+def test_behind_the_gateway_the_plain_path_works_too(routes: Routes) -> None:
+    assert routes.call("GET", "/v1/models", ACME).status_code == 200
+
+
+def test_401_behind_the_gateway_for_a_key_alone(routes: Routes) -> None:
+    assert problem(routes.call("GET", "/internal/v1/models", headers=dict(BEARER)))[0] == 401
+
+
+def test_401_for_a_forged_caller(routes: Routes) -> None:
+    assert problem(routes.call("GET", "/internal/v1/models", headers={"x-omni-caller": "e30=.e30="}))[0] == 401
+
+
+def test_facing_the_public_a_key_is_enough_and_is_limited(public_routes: Routes) -> None:
+    response = public_routes.call("GET", "/v1/models", headers=dict(BEARER))
+    assert response.status_code == 200
+    assert response.headers["x-ratelimit-remaining-requests"] == "999"
+
+
+def test_429_facing_the_public(public_routes: Routes) -> None:
+    headers = {"x-api-key": "free-key-ann-1"}
+    statuses = [public_routes.call("GET", "/v1/models", headers=dict(headers)).status_code for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
+
+
+def test_404_facing_the_public_for_internal_paths(public_routes: Routes) -> None:
+    assert problem(public_routes.call("GET", "/internal/v1/models", headers=dict(BEARER)))[0] == 404
+
+
+def test_403_for_a_schedule_called_by_a_key(public_routes: Routes) -> None:
+    headers = {"authorization": "Bearer master-key-root-1"}
+    assert problem(public_routes.call("POST", "/schedules/jobs-sweep", headers=headers))[0] == 403
+
+
+def test_the_system_may_run_schedules(routes: Routes) -> None:
+    assert routes.call("POST", "/internal/schedules/jobs-sweep", SYSTEM).status_code == 200
+
+
+def test_405_and_404_in_the_one_shape(routes: Routes) -> None:
+    assert problem(routes.call("PUT", "/internal/v1/models", ACME))[:2] == (405, "method_not_allowed")
+    assert problem(routes.call("GET", "/internal/v1/nothing", ACME))[:2] == (404, "not_found")
+
+
+def test_a_request_id_is_kept(routes: Routes) -> None:
+    response = routes.call("GET", "/internal/v1/models", ACME, headers={"x-request-id": "abc"})
+    assert response.headers["x-request-id"] == "abc"
+
+
+def test_health_and_readiness_need_nobody(routes: Routes) -> None:
+    assert routes.call("GET", "/api/health").status_code == 200
+    assert routes.call("GET", "/ready").get_json()["services"] == {"store": "ok", "queue": "ok"}

@@ -1,0 +1,36 @@
+"""models.toml: what is wrong with it is said at the start, with the file and the field."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.catalogue import Catalogue, CatalogueError
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[model]\n", "models.toml"),
+        ('[[model]]\nid = "a"\nupstreams = []\n', "upstreams"),
+        ('[[model]]\nid = "a"\nupstreams = [{}]\n', "either `url` or `worker = true`"),
+        ('[[model]]\nid = "a"\nupstreams = [{ worker = true, url = "http://x" }]\n', "either `url` or `worker"),
+        ('[[model]]\nid = "a"\nupstreams = [{ url = "ftp://x" }]\n', "http:// or https://"),
+        ('[[model]]\nid = "a"\nupstreams = [{ worker = true, weight = 0 }]\n', "weight"),
+        ('[[model]]\nid = "a"\ncolour = 1\nupstreams = [{ worker = true }]\n', "colour"),
+        ('[[model]]\nid = "a"\nupstreams = [{ worker = true }]\n' * 2, "more than once: a"),
+    ],
+)
+def test_a_bad_catalogue_is_refused_with_a_reason(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text(text)
+    with pytest.raises(CatalogueError, match=said.replace("(", r"\(")):
+        Catalogue.load(path)
+
+
+def test_a_missing_catalogue_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="OMNI_MODELS_FILE"):
+        Catalogue.load(tmp_path / "none.toml")
+
+
+def test_the_shipped_catalogue_can_be_used() -> None:
+    assert Catalogue.load(Path("models.toml")).get("smollm2-135m-instruct").upstreams[0].is_worker

@@ -1,0 +1,39 @@
+"""Every route stands once in the manifest, and has what it needs."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from shared import manifest
+
+ROUTES = manifest.load()
+HANDLERS = {
+    path.stem for path in Path("functions/routes").glob("*.py") if "def handle(" in path.read_text(encoding="utf-8")
+}
+
+
+def test_every_row_has_a_handler_and_every_handler_a_row() -> None:
+    assert {route.name for route in ROUTES if route.kind != "inference"} == HANDLERS
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_row_says_what_it_is(route: manifest.Route) -> None:
+    assert route.summary.endswith(".")
+    assert route.tag
+    assert route.scope
+    assert bool(route.cron) == (route.kind == "schedule")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_every_named_model_exists(route: manifest.Route) -> None:
+    models = importlib.import_module("shared.web.schemas").MODELS
+    assert {name for name in (route.request, route.response) if name} <= set(models)
+
+
+def test_a_name_that_stands_twice_stops_the_start(tmp_path: Path) -> None:
+    row = '{"name": "a", "methods": ["GET"], "path": "/a", "kind": "function", "tag": "T", "summary": "S."}'
+    twice = tmp_path / "routes.json"
+    twice.write_text(f"[{row}, {row}]")
+    with pytest.raises(ValueError, match="more than once: a"):
+        manifest.load(twice)
