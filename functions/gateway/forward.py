@@ -42,7 +42,7 @@ class Forward:
                 await self._function(exchange, route, caller, content)
 
     async def _system(self, exchange: Exchange) -> None:
-        reply = await asyncio.to_thread(self._pages.answer, exchange.path)
+        reply = await asyncio.to_thread(self._pages.answer, exchange.path, exchange.header(b"if-none-match"))
         if reply is None:
             raise NotFound
         await exchange.reply(reply)

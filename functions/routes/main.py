@@ -51,7 +51,10 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
     door = Door(settings, signing_key(ports.secrets), authenticator, ports.limiter, ports.clock)
     context = Context(
-        settings, ports, Catalogue.load(settings.models_file), Jobs(ports.store, ports.queue, ports.blobs, ports.clock)
+        settings,
+        ports,
+        Catalogue.load(settings.models_file),
+        Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings),
     )
     handlers = {route.name: _handler(route, context) for route in served}
     return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", partial(_readiness, ports)))

@@ -37,7 +37,7 @@ class FlaskEdge:
         started = time.perf_counter()
         request_id_ = request_id(request.headers.get("x-request-id", ""))
         path = self._door.path(request.path)
-        reply = self._pages.answer(path) if request.method == "GET" else None
+        reply = self._pages.answer(path, request.headers.get("if-none-match", "")) if request.method == "GET" else None
         route_name = "system"
         if reply is None:
             route_name, reply = self._answer(request, path, request_id_)

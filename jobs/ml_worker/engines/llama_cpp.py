@@ -16,6 +16,7 @@ from shared.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 PARAMETERS = frozenset({"top_k", "min_p", "typical_p", "repeat_penalty", "repeat_last_n", "ignore_eos"})
+LONGEST_LINE = 1024 * 1024
 
 log = logging.getLogger("omni.engine")
 
@@ -24,14 +25,15 @@ class LlamaCpp:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: Process | None = None
-        self._last_words = ""
+        self._listening: asyncio.Task[str] | None = None
 
     async def start(self) -> Running:
         if find_spec("xllamacpp") is None:
             raise EngineMissing("The embedded engine is the package xllamacpp, which is not installed: extra `ml`.")
         path = await asyncio.to_thread(weights.verified, self._settings)
         self._process = process = await self._spawn(path)
-        told = await _stream(process.stdout).readline()
+        self._listening = asyncio.create_task(_last_words(_pipe(process.stderr)))
+        told = await _pipe(process.stdout).readline()
         if not told:
             raise EngineFailed(f"The model could not be loaded. {await self.ended()}")
         started = msgspec.json.decode(told, type=llama_server.LlamaStarted)
@@ -45,12 +47,10 @@ class LlamaCpp:
         )
 
     async def ended(self) -> str:
-        if self._process is None:
+        if self._process is None or self._listening is None:
             return "llama.cpp was not started."
-        async for line in _stream(self._process.stderr):
-            self._last_words = line.decode(errors="replace").strip() or self._last_words
-            log.info(self._last_words)
-        return f"llama.cpp ended with status {await self._process.wait()}. {self._last_words}".strip()
+        last_words = await asyncio.shield(self._listening)
+        return f"llama.cpp ended with status {await self._process.wait()}. {last_words}".strip()
 
     async def stop(self) -> None:
         if self._process and self._process.returncode is None:
@@ -72,12 +72,22 @@ class LlamaCpp:
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
+            limit=LONGEST_LINE,
             cwd=ROOT,
             start_new_session=True,
         )
 
 
-def _stream(pipe: asyncio.StreamReader | None) -> asyncio.StreamReader:
+async def _last_words(stderr: asyncio.StreamReader) -> str:
+    """Logs what the engine says, until it ends; gives the last line."""
+    last = ""
+    async for line in stderr:
+        last = line.decode(errors="replace").strip() or last
+        log.info(last)
+    return last
+
+
+def _pipe(pipe: asyncio.StreamReader | None) -> asyncio.StreamReader:
     if pipe is None:
         raise RuntimeError("the engine was started without its pipes")
     return pipe

@@ -39,7 +39,10 @@ def main() -> None:
     report = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # so that nothing the library prints gets between the worker and the report
     options = msgspec.json.decode(sys.argv[1], type=LlamaOptions)
-    server = xllamacpp.Server(_configured(xllamacpp.CommonParams(), options))
+    try:
+        server = xllamacpp.Server(_configured(xllamacpp.CommonParams(), options))
+    except RuntimeError:
+        sys.exit(1)  # llama.cpp has told standard error why
     report.write(msgspec.json.encode(_started(server.listening_address)) + b"\n")
     report.flush()
     sys.stdin.buffer.read()

@@ -1,0 +1,76 @@
+"""The worker's side of an engine's HTTP interface: OpenAI's routes, and llama.cpp's for counting tokens."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import msgspec
+
+from jobs.ml_worker.engines import refusals
+from jobs.ml_worker.engines.sse import whole_events
+from shared.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, Upstream
+
+CHAT = "/v1/chat/completions"
+TEXT = "/v1/completions"
+JSON = [("content-type", "application/json")]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class EngineClient:
+    def __init__(self, upstream: Upstream, base_url: str, silence_s: float) -> None:
+        """`silence_s` is how long the engine may say nothing, also while a request waits for a slot."""
+        self._upstream = upstream
+        self._base_url = base_url
+        self._silence_s = silence_s
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The events of an answer, in blocks of whole ones. Leaving the context makes the engine stop generating.
+
+        InvalidRequest, Unavailable, UpstreamFailed or UpstreamTimeout, here and while the blocks are read.
+        """
+        request = OutgoingRequest("POST", self._base_url + path, JSON, _encode(body), self._silence_s)
+        with _failures_named():
+            async with self._upstream.send(request) as response:
+                if response.status >= 400:
+                    raise refusals.from_answer(response.status, await response.read(), prompt_field(path))
+                yield whole_events(response.chunks())
+
+    async def prompt_tokens(self, path: str, body: dict[str, Any]) -> int:
+        """How many tokens the prompt has, in llama.cpp's count. Refuses what the engine would refuse to start on."""
+        if path == CHAT:
+            return int((await self._post(CHAT + "/input_tokens", path, body))["input_tokens"])
+        if isinstance(body["prompt"], list):
+            return len(body["prompt"])
+        text = {"content": body["prompt"], "add_special": True}
+        return len((await self._post("/tokenize", path, text))["tokens"])
+
+    async def _post(self, path: str, asked: str, body: dict[str, Any]) -> dict[str, Any]:
+        request = OutgoingRequest("POST", self._base_url + path, JSON, _encode(body), self._silence_s)
+        with _failures_named():
+            async with self._upstream.send(request) as response:
+                content = await response.read()
+        if response.status >= 400:
+            raise refusals.from_answer(response.status, content, prompt_field(asked))
+        return msgspec.json.decode(content, type=dict[str, Any])
+
+
+def prompt_field(path: str) -> str:
+    """The request field that holds the prompt."""
+    return "messages" if path == CHAT else "prompt"
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    try:
+        yield
+    except ConnectFailed as error:
+        raise Unavailable(
+            "The model is starting again.", code="model_loading", detail=str(error), retry_after_s=2
+        ) from error
+    except TimedOut as error:
+        raise UpstreamTimeout(detail=str(error)) from error
+    except BrokenOff as error:
+        raise UpstreamFailed("The model's server broke off.", detail=str(error)) from error
