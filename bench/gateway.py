@@ -4,7 +4,8 @@ Rounds alternate (A B C D, A B C D, ...). In a round one contender runs alone: i
 as fast as it answers, asked on one connection, and stopped. The server has one core for all its processes and
 threads; the load generator and the mock upstream have another. Measured are
 
-- requests a second on that core: right answers only, each one checked;
+- requests a second on that core: right answers only, each one checked; and a second of processor time, which stays
+  true when the machine is busy or the load generator is the limit;
 - added latency: p50 and p99 on one connection, less those of the upstream asked directly a moment before;
 - start: from the process's start to its first 200;
 - memory: proportional set size of the whole process tree, a second after the first answer and after the load.

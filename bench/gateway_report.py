@@ -14,6 +14,7 @@ PEER_GOALS = {"Portkey": 8, "LiteLLM": 100, "nginx": 0.2}
 @dataclass(frozen=True, slots=True)
 class Summary:
     requests_per_s: Figure
+    requests_per_cpu_s: Figure
     core_share: Figure
     added_p50_s: Figure
     added_p99_s: Figure
@@ -25,6 +26,7 @@ class Summary:
     def over(cls, rounds: list[Round]) -> "Summary":
         return cls(
             requests_per_s=Figure.over(each.requests_per_s for each in rounds),
+            requests_per_cpu_s=Figure.over(each.requests_per_cpu_s for each in rounds),
             core_share=Figure.over(each.core_share for each in rounds),
             added_p50_s=Figure.over(each.added_p50_s for each in rounds),
             added_p99_s=Figure.over(each.added_p99_s for each in rounds),

@@ -6,6 +6,7 @@ from bench.gateway_report import OMNI, Report, Row
 HEAD = [
     "",
     "requests/s a core",
+    "a CPU second",
     "p50 added, ms",
     "p99 added, ms",
     "start, s",
@@ -48,6 +49,7 @@ def _cells(row: Row) -> list[str]:
     return [
         name,
         figures.requests_per_s.text(),
+        figures.requests_per_cpu_s.text(),
         figures.added_p50_s.text(MILLISECOND, 2),
         figures.added_p99_s.text(MILLISECOND, 2),
         figures.start_s.text(digits=2),

@@ -57,6 +57,11 @@ class Round:
     failures: dict[str, int]
 
     @property
+    def requests_per_cpu_s(self) -> float:
+        """What a whole core would do: the steadier figure when other programs took part of it."""
+        return self.requests_per_s / self.core_share
+
+    @property
     def added_p50_s(self) -> float:
         return self.single.p50_s - self.direct.p50_s
 

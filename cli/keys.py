@@ -7,7 +7,7 @@ import click
 from cli.answers import Key, NewKey, Page
 from cli.client import Answer, Client
 from cli.connection import connected
-from cli.output import moment, show_table, shown_by
+from cli.output import day, show_table, shown_by
 from cli.paging import page_query, paged, tell_of_more
 
 PATH = "/api/v1/keys"
@@ -28,14 +28,13 @@ def show_new(answer: Answer) -> None:
 
 def show_keys(answer: Answer) -> None:
     page = answer.as_type(Page[Key])
-    columns = ("ID", "NAME", "TENANT", "TIER", "SCOPES", "REQUESTS/MIN", "CREATED", "REVOKED")
-    show_table(columns, [_row(key) for key in page.data])
+    show_table(("ID", "NAME", "TENANT", "TIER", "PER MIN", "SCOPES", "MADE", "STATE"), [_row(key) for key in page.data])
     tell_of_more(page)
 
 
 def show_revoked(answer: Answer) -> None:
     key = answer.as_type(Key)
-    click.echo(f"The key '{key.name}' ({key.id}) is revoked since {moment(key.revoked_at)}.")
+    click.echo(f"The key '{key.name}' ({key.id}) is revoked.")
 
 
 @click.group()
@@ -111,8 +110,8 @@ def revoke(client: Client, key_id: str) -> Answer:
 
 
 def _row(key: Key) -> tuple[str, ...]:
-    revoked = moment(key.revoked_at)
-    return key.id, key.name, key.tenant, key.tier, ", ".join(key.scopes), _rate(key), moment(key.created_at), revoked
+    state = "valid" if key.revoked_at is None else "revoked"
+    return key.id, key.name, key.tenant, key.tier, _rate(key), ", ".join(key.scopes), day(key.created_at), state
 
 
 def _rate(key: Key) -> str:

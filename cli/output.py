@@ -56,8 +56,10 @@ def printable(text: str) -> str:
     return CONTROL.sub("", text)
 
 
-def moment(seconds: float | None) -> str:
-    """A time since 1970 in the reader's own time zone; `-` when there is none."""
-    if seconds is None:
-        return "-"
+def moment(seconds: float) -> str:
+    """A time since 1970 as the reader's clock showed it."""
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def day(seconds: float) -> str:
+    return moment(seconds).partition(" ")[0]

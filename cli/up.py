@@ -6,9 +6,7 @@ import click
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The gateway's port.")
 @click.option("--state", type=click.Choice(["sqlite"]), default="sqlite", help="What holds the state.")
-@click.option(
-    "--model", metavar="NAME|FILE|none", help="What the worker serves: a model or nothing."
-)
+@click.option("--model", metavar="NAME|FILE|none", help="What the worker serves: a model or nothing.")
 def command(port: int, state: str, model: str | None) -> None:
     """Starts the whole platform on this machine: gateway, routes, worker, queue and schedules. Ctrl-C stops all of it.
 

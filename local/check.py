@@ -2,40 +2,43 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-STEPS = {
-    "format": ("ruff", "format", "--check", "--quiet"),
-    "lint": ("ruff", "check", "--quiet"),
-    "types": ("mypy",),
-    "imports": ("lint-imports",),
+
+Command = tuple[str, ...]
+
+STEPS: Mapping[str, Command] = {
+    "format": (f"{BIN}/ruff", "format", "--check", "--quiet"),
+    "lint": (f"{BIN}/ruff", "check", "--quiet"),
+    "types": (f"{BIN}/mypy",),
+    "imports": (f"{BIN}/lint-imports", "--no-logo"),
 }
-PYTEST = ("pytest", "--cov", "--cov-report=term:skip-covered")
+TESTS: Command = (f"{BIN}/pytest",)
+COVERAGE: Command = ("--cov", "--cov-report=term:skip-covered")
 
 
-def run(args: list[str]) -> int:
-    """With arguments, pytest with them; else every step and then the whole suite. The exit status."""
+def run(args: list[str], steps: Mapping[str, Command] = STEPS, tests: Command = TESTS) -> int:
+    """With arguments, the tests they choose; else every step and then all tests. The exit status."""
     if args:
-        return _call("pytest", *args)
-    failed = [name for name, command in STEPS.items() if not _passes(name, command)]
+        return _call(*tests, *args)
+    failed = [name for name, command in steps.items() if not _passes(name, command)]
     if failed:
         click.secho(f"FAILED before the tests: {', '.join(failed)}", fg="red", bold=True)
-    return _call(*PYTEST) or bool(failed)
+    return _call(*tests, *COVERAGE) or int(bool(failed))
 
 
-def _passes(name: str, command: tuple[str, ...]) -> bool:
-    done = subprocess.run(
-        [BIN / command[0], *command[1:]], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
+def _passes(name: str, command: Command) -> bool:
+    done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         click.echo(done.stdout)
-    click.echo(f"{name:<8} {'FAILED' if done.returncode else 'ok'}  ({' '.join(command)})")
+    click.echo(f"{name:<8}{'FAILED' if done.returncode else 'ok'}")
     return done.returncode == 0
 
 
-def _call(program: str, *arguments: str) -> int:
-    return subprocess.run([BIN / program, *arguments], cwd=CHECKOUT, check=False).returncode
+def _call(*command: str) -> int:
+    return subprocess.run(command, cwd=CHECKOUT, check=False).returncode

@@ -43,6 +43,10 @@ class Journal:
         line = {"time": round(self._now(), 3), "severity": severity, "service": SUPERVISOR, "message": message}
         self.hear(SUPERVISOR, msgspec.json.encode(line).decode())
 
+    def begin(self, name: str) -> None:
+        """The process starts: its last lines are from now on those of this run."""
+        self._last[name].clear()
+
     def last_lines(self, name: str) -> list[str]:
         return list(self._last[name])
 

@@ -54,6 +54,7 @@ class Supervisor:
         self._probe = probe
         self._patience = patience or Patience()
         self._processes: dict[str, Process] = {}
+        self._answered: set[Process] = set()
         self._are_ready = False
 
     async def run(self, announce: Callable[[], None]) -> None:
@@ -84,6 +85,7 @@ class Supervisor:
             delay = min(delay * 2, self._patience.longest_delay)
 
     async def _run_once(self, program: Program) -> int:
+        self._journal.begin(program.name)
         process = await Process.start(program, lambda line: self._journal.hear(program.name, line))
         self._processes[program.name] = process
         self._watch()
@@ -108,7 +110,11 @@ class Supervisor:
         process = self._processes.get(program.name)
         if process is None or not process.is_running:
             return False
-        return not program.ready_url or await self._probe(program.ready_url)
+        if program.ready_url and process not in self._answered:
+            if not await self._probe(program.ready_url):
+                return False
+            self._answered.add(process)
+        return True
 
     async def _stop(self) -> None:
         self._journal.note("stopping")

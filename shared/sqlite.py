@@ -21,11 +21,14 @@ BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 T = TypeVar("T")
 
 
-class Connection(sqlite3.Connection):
-    """Closes with the thread that opened it, which nobody else can know the end of."""
+class Opened:
+    """A connection that is closed when the thread that opened it ends, of which nobody else is told."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
 
     def __del__(self) -> None:
-        self.close()
+        self.connection.close()
 
 
 class Database:
@@ -36,16 +39,16 @@ class Database:
         self._schema = schema
         self._thread = threading.local()
 
-    def connection(self) -> Connection:
+    def connection(self) -> sqlite3.Connection:
         """The calling thread's connection, in autocommit mode."""
-        opened: dict[int, Connection] = self._thread.__dict__.setdefault("by_process", {})
+        opened: dict[int, Opened] = self._thread.__dict__.setdefault("by_process", {})
         process = os.getpid()
         if process not in opened:
             opened[process] = _while_busy(self._open)
-        return opened[process]
+        return opened[process].connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the write lock from its first statement, so that what it reads stays true."""
         connection = self.connection()
         _while_busy(lambda: connection.execute("BEGIN IMMEDIATE"))
@@ -56,16 +59,16 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
-    def _open(self) -> Connection:
+    def _open(self) -> Opened:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(
-            self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, factory=Connection
+        opened = Opened(
+            sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        opened.connection.execute("PRAGMA journal_mode = WAL")
         # A commit survives the end of every process; only a power cut can take back the last ones, never tear one.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(self._schema)
-        return connection
+        opened.connection.execute("PRAGMA synchronous = NORMAL")
+        opened.connection.executescript(self._schema)
+        return opened
 
 
 @contextmanager

@@ -5,17 +5,13 @@ made through the API, by a route function that is stopped again before anything 
 """
 
 import json
-import secrets
-import sys
-import tomllib
 import urllib.error
 import urllib.request
-from pathlib import Path
 
-from bench import mock
+from bench import mock, omni
 from bench.contender import Contender, Prepared, Site
 from bench.gateway_report import OMNI
-from bench.processes import CHECKOUT, BenchError, Program, free_port, running
+from bench.processes import BenchError, running
 from bench.start import until_ready
 
 LIMIT = 100_000_000
@@ -29,32 +25,17 @@ upstreams = [{{ url = "{upstream}/v1" }}]
 def prepare(site: Site) -> Prepared:
     models = site.scratch / "models.toml"
     models.write_text(MODELS.format(model=mock.MODEL, upstream=site.upstream))
-    master = f"master-key-bench-{secrets.token_hex(16)}"
-    environment = {
-        "OMNI_ENV": "local",
-        "OMNI_MODELS_FILE": str(models),
-        "OMNI_STATE_DIR": str(site.scratch / "state"),
-        "API_KEYS": master,
-        "OMNI_KEY_PEPPER": secrets.token_hex(16),
-        "OMNI_SIGNING_KEY": secrets.token_hex(16),
-    }
-    key = _managed_key(site, environment, master)
-    return Prepared(_version(), function("gateway", environment, "--asgi"), (("authorization", f"Bearer {key}"),))
+    environment = {**omni.environment(site.scratch / "state"), "OMNI_MODELS_FILE": str(models)}
+    key = _managed_key(site, environment)
+    program = omni.function("gateway", environment, "--asgi")
+    return Prepared(omni.version(), program, (("authorization", f"Bearer {key}"),))
 
 
-def function(target: str, environment: dict[str, str], *flags: str) -> Program:
-    """A Cloud Function as the Functions Framework serves it."""
-    framework = str(Path(sys.executable).parent / "functions-framework")
-    port = free_port()
-    own = {"HOST": "127.0.0.1", "PORT": str(port)}
-    return Program((framework, "--target", target, *flags), port, {**environment, **own})
-
-
-def _managed_key(site: Site, environment: dict[str, str], master: str) -> str:
-    program = function("keys_create", environment)
+def _managed_key(site: Site, environment: dict[str, str]) -> str:
+    program = omni.function("keys_create", environment)
     with running(program, site.scratch / "keys_create.log") as server:
         until_ready(server, "/api/health")
-        return _create_key(program.port, master)
+        return _create_key(program.port, environment["API_KEYS"])
 
 
 def _create_key(port: int, master: str) -> str:
@@ -70,11 +51,6 @@ def _create_key(port: int, master: str) -> str:
             return key
     except urllib.error.HTTPError as error:
         raise BenchError(f"no key could be made: {error.code} {error.read()[:300]!r}") from error
-
-
-def _version() -> str:
-    version: str = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
-    return version
 
 
 CONTENDER = Contender(OMNI, "key, limit, metrics, log", prepare)

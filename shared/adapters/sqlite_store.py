@@ -5,6 +5,7 @@ A table a collection, a document a row as JSON; the indexes of the port are inde
 
 # ruff: noqa: S608 (the names put into the statements are INDEXES' and identifiers, never a caller's text)
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,7 +15,7 @@ import msgspec
 from shared.core.errors import InvalidRequest
 from shared.ports.clock import Clock
 from shared.ports.store import INDEXES, AlreadyExists, Document, Page, Query, Transaction, require_index
-from shared.sqlite import Connection, Database, availability
+from shared.sqlite import Database, availability
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class SqliteStore:
 
 
 class SqliteTransaction:
-    def __init__(self, connection: Connection, now: float) -> None:
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
         self._connection = connection
         self._written = False
         self.now = now
@@ -93,7 +94,7 @@ class SqliteTransaction:
         return self._connection.execute(sql, values).rowcount
 
 
-def _get(connection: Connection, collection: str, key: str) -> Document | None:
+def _get(connection: sqlite3.Connection, collection: str, key: str) -> Document | None:
     row = connection.execute(f"SELECT body FROM {_table(collection)} WHERE id = ?", (key,)).fetchone()
     return _decode(row[0]) if row else None
 

@@ -1,7 +1,16 @@
 """`omni demo` shows a platform at work, and fails when a part of it does not work."""
 
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from cli import demo_steps
+from cli.client import Client
+from cli.errors import CliError
+from cli.narration import Narrator
 from tests.cli.conftest import Omni
-from tests.cli.platform import Asked, Platform, Said, problem, stream
+from tests.cli.platform import MASTER, MODEL, Asked, Platform, Said, problem, stream
 
 
 def test_every_step_is_shown_and_counted(omni: Omni, platform: Platform) -> None:
@@ -56,3 +65,22 @@ def test_without_keys_the_step_says_why(omni: Omni, platform: Platform) -> None:
     result = omni("demo")
     assert result.exit_code == 1
     assert "✗ Managed keys need a pepper." in result.stdout
+
+
+def test_a_job_that_never_ends_is_a_failure(platform: Platform) -> None:
+    platform.ending = {"state": "running"}
+    with pytest.raises(CliError, match=r"The job is still running, attempt 1 of 3 after 120 s\."):
+        perform(demo_steps.job, platform)
+
+
+def test_a_revoked_key_that_goes_on_working_is_a_failure(platform: Platform) -> None:
+    platform.instead["DELETE", "/api/v1/keys/key0"] = lambda _: Said(200, platform.keys["key0"])
+    with pytest.raises(CliError, match=r"The revoked key still counts as valid after 5 s\."):
+        perform(demo_steps.limit, platform)
+
+
+def perform(step: Callable[[demo_steps.Stage], str], platform: Platform) -> None:
+    """One step, on a clock that only moves while the step sleeps."""
+    naps = [0.0]
+    with Client(platform.base_url, MASTER, monotonic=lambda: sum(naps)) as client:
+        step(demo_steps.Stage(client, MODEL, Narrator(Console(quiet=True)), naps.append))

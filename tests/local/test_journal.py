@@ -64,6 +64,15 @@ def test_lines_reach_the_file_and_memory_even_if_nobody_reads_the_screen(tmp_pat
     assert (tmp_path / "worker.log").read_text().startswith("line 0\n")
 
 
+def test_the_last_lines_are_those_of_the_latest_run(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path, json_screen(io.StringIO()))) as journal:
+        for word in ("first", "second"):
+            journal.begin("worker")
+            journal.hear("worker", word)
+
+        assert journal.last_lines("worker") == ["second"]
+
+
 def test_the_supervisors_own_words_are_a_json_line_as_well(tmp_path: Path) -> None:
     with closing(Journal(tmp_path, json_screen(io.StringIO()), now=lambda: 12.5)) as journal:
         journal.note("stopping")

@@ -38,6 +38,10 @@ class EngineClient:
                     raise refusals.from_answer(response.status, await response.read(), prompt_field(path))
                 yield whole_events(response.chunks())
 
+    async def answer_once(self, model_id: str) -> None:
+        """Has the engine generate one token."""
+        await self._post(TEXT, TEXT, {"model": model_id, "prompt": "Hello", "max_tokens": 1})
+
     async def prompt_tokens(self, path: str, body: dict[str, Any]) -> int:
         """How many tokens the prompt has, in llama.cpp's count. Refuses what the engine would refuse to start on."""
         if path == CHAT:

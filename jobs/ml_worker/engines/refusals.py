@@ -8,7 +8,7 @@ import msgspec
 from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
 
 FIELD = re.compile(r"Field '(\w+)': ")
-NOISE = re.compile(r"\[json\.exception[^\]]*\] |^Unable to generate parser for this template\. |^Automatic .*? failed: ")
+NOISE = re.compile(r"\[json\.exception[^\]]*\] |^Unable to generate parser.*?failed: ")
 TOO_LONG = ("exceed_context_size_error", "maximum context length")
 
 
@@ -29,7 +29,7 @@ def from_told(told: Any, status: int, prompt_field: str) -> OmniError:
         return too_long(message, prompt_field)
     if status in {400, 422}:
         field = FIELD.search(message)
-        return InvalidRequest(_plain(message), param=field[1] if field else None)
+        return InvalidRequest(NOISE.sub("", message), param=field[1] if field else None)
     if status == 503:
         return Unavailable(detail=message, code="model_loading", retry_after_s=2)
     return UpstreamFailed(detail=f"the engine answered {status}: {message[:500]}")
@@ -37,9 +37,3 @@ def from_told(told: Any, status: int, prompt_field: str) -> OmniError:
 
 def too_long(message: str, prompt_field: str) -> InvalidRequest:
     return InvalidRequest(message, param=prompt_field, code="context_length_exceeded")
-
-
-def _plain(message: str) -> str:
-    while (shorter := NOISE.sub("", message)) != message:
-        message = shorter
-    return message

@@ -1,0 +1,40 @@
+"""The platform's own processes, started by the commands that start them in production."""
+
+import secrets
+import sys
+import tomllib
+from pathlib import Path
+
+from bench.processes import CHECKOUT, Program, free_port
+
+
+def environment(state: Path) -> dict[str, str]:
+    """What every process of one platform is told: where the state is, and secrets made for this run."""
+    return {
+        "OMNI_ENV": "local",
+        "OMNI_STATE_DIR": str(state),
+        "API_KEYS": f"master-key-bench-{secrets.token_hex(16)}",
+        "OMNI_KEY_PEPPER": secrets.token_hex(16),
+        "OMNI_SIGNING_KEY": secrets.token_hex(16),
+    }
+
+
+def function(target: str, environment: dict[str, str], *flags: str) -> Program:
+    """A Cloud Function as the Functions Framework serves it."""
+    framework = str(Path(sys.executable).with_name("functions-framework"))
+    return _server((framework, "--target", target, *flags), environment)
+
+
+def worker(environment: dict[str, str]) -> Program:
+    """The ML worker behind the gateway."""
+    return _server((sys.executable, "-m", "jobs.ml_worker.main"), {**environment, "RUN_AS_INTERNAL": "1"})
+
+
+def version() -> str:
+    found: str = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+    return found
+
+
+def _server(command: tuple[str, ...], environment: dict[str, str]) -> Program:
+    port = free_port()
+    return Program(command, port, {**environment, "HOST": "127.0.0.1", "PORT": str(port)})

@@ -1,0 +1,140 @@
+"""One answer while it is generated: whole, or as the stream that the caller sees."""
+
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.ml_worker.completions import tools
+from jobs.ml_worker.completions.assembly import assemblies
+from jobs.ml_worker.completions.merge import merged
+from jobs.ml_worker.completions.plan import Plan
+from jobs.ml_worker.completions.shape import Event, Shape, is_plain
+from jobs.ml_worker.completions.usage import Usage
+from jobs.ml_worker.engines import refusals, sse
+from jobs.ml_worker.engines.engine import Running
+from jobs.ml_worker.engines.openai_http import CHAT, EngineClient, prompt_field
+from jobs.ml_worker.engines.shared_context import SharedContext
+from shared.core.errors import UpstreamFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that answers."""
+
+    running: Running
+    client: EngineClient
+    context: SharedContext
+    at_once: int
+    """Most calls that one request may have running."""
+
+
+class Answer:
+    def __init__(self, plan: Plan, model: Loaded, now: float, token: Callable[[int], str] = secrets.token_hex) -> None:
+        self.usage = Usage()
+        """Complete when the answer is."""
+        self._plan = plan
+        self._model = model
+        self._token = token
+        prefix = "chatcmpl-" if plan.path == CHAT else "cmpl-"
+        self._head: Event = {"id": prefix + token(12), "created": int(now)}
+
+    async def whole(self) -> dict[str, Any]:
+        """OpenAI's answer object."""
+        choices = assemblies(self._plan)
+        async with aclosing(self._parts()) as parts:
+            async for part in parts:
+                for choice in part["choices"]:
+                    choices[choice["index"]].add(choice)
+        return {
+            **self._head,
+            "object": "chat.completion" if self._plan.path == CHAT else "text_completion",
+            "model": self._plan.calls[0]["model"],
+            "choices": [each.choice(index) for index, each in enumerate(choices)],
+            "usage": self.usage.body(),
+        }
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        """Server-sent events, in blocks of whole ones; an error before the first block is one of the request."""
+        async with aclosing(self._relayed() if self._plan.passes_through else self._encoded()) as blocks:
+            async for block in blocks:
+                yield block
+        if self._plan.include_usage:
+            yield sse.event({**self._head, "choices": [], "usage": self.usage.body()})
+        yield sse.DONE
+
+    async def _relayed(self) -> AsyncGenerator[bytes]:
+        """The one call's events as they come; only those that are not plain are looked into."""
+        shape = Shape(self._plan, 0, self.usage)
+        async with self._call(0) as blocks:
+            async for block in blocks:
+                if is_plain(block):
+                    yield block
+                    continue
+                for event in sse.decoded(block):
+                    if part := shape(event):
+                        self._keep_head(part)
+                        yield sse.event(part)
+
+    async def _encoded(self) -> AsyncGenerator[bytes]:
+        async with aclosing(self._parts()) as parts:
+            async for part in parts:
+                yield sse.event(part)
+
+    async def _parts(self) -> AsyncGenerator[Event]:
+        """The events of all calls, each with its choice's index, under one id."""
+        sources = [self._call_parts(index) for index in range(len(self._plan.calls))]
+        async with aclosing(merged(sources, self._model.at_once)) as parts:
+            async for part in parts:
+                yield part | self._head
+                self._keep_head(part | self._head)
+
+    def _call_parts(self, index: int) -> AsyncIterator[Event]:
+        parts = self._shaped(index)
+        if self._plan.tool_call:
+            return tools.read_as_call(parts, self._plan.tool_call, lambda: f"call_{self._token(12)}")
+        return parts
+
+    async def _shaped(self, index: int) -> AsyncIterator[Event]:
+        shape = Shape(self._plan, index, self.usage)
+        async with self._call(index) as blocks:
+            async for block in blocks:
+                for event in sse.decoded(block):
+                    if part := shape(event):
+                        yield part
+
+    @asynccontextmanager
+    async def _call(self, index: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Runs a call, once the engine's context has room for it."""
+        path, body = self._plan.path, self._plan.calls[index]
+        room = await self._most_tokens(path, body)
+        async with self._model.context.hold(room), self._model.client.stream(path, body) as blocks:
+            yield _until_done(blocks)
+
+    def _keep_head(self, part: Event) -> None:
+        """Remembers what a part that we add at the end has to have in common with the others."""
+        self._head = {name: value for name, value in part.items() if name != "choices"}
+
+    async def _most_tokens(self, path: str, body: dict[str, Any]) -> int:
+        """What the call can grow to; not counted where the engine looks after its context itself."""
+        if not self._model.running.shared_context:
+            return 0
+        prompt, most = await self._model.client.prompt_tokens(path, body), self._model.running.context
+        if prompt >= most:
+            field = prompt_field(path)
+            raise refusals.too_long(
+                f"This model's context holds {most} tokens, prompt and answer together; '{field}' has {prompt}.", field
+            )
+        return min(prompt + self._plan.max_tokens, most)
+
+
+async def _until_done(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The blocks without the closing `[DONE]`; UpstreamFailed when it does not come."""
+    done = False
+    async for block in blocks:
+        done = block.endswith(sse.DONE)
+        if rest := block.removesuffix(sse.DONE):
+            yield rest
+    if not done:
+        raise UpstreamFailed("The model's server broke off.", detail="the stream ended without [DONE]")

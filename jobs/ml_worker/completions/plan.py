@@ -1,0 +1,166 @@
+"""A caller's request as the calls that the engine gets: one for each answer.
+
+One each because llama.cpp counts the tokens of only one of them otherwise, and all of them streamed, because that is
+how it notices that nobody waits for the rest any more.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.ml_worker.completions import tools
+from jobs.ml_worker.engines.engine import Running
+from jobs.ml_worker.engines.openai_http import CHAT, TEXT
+from shared.core.errors import InvalidRequest
+from shared.web.schemas.chat import ChatRequest, CompletionRequest, Sampling
+
+SAMPLING = frozenset(
+    {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "reasoning_effort"}
+)
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+MOST_ANSWERS = 128
+SEEDS = 2**32 - 1
+"""llama.cpp takes 32 bits, and the highest of those numbers to mean "draw one"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    path: str
+    """The engine's route."""
+    calls: tuple[dict[str, Any], ...]
+    """Bodies for the engine, in the order of the answers' `index`."""
+    answers_each: int
+    """How many calls in a row share a prompt."""
+    max_tokens: int
+    stream: bool
+    include_usage: bool
+    top_logprobs: int | None
+    """How many alternatives are told for each token; None: no logprobs at all."""
+    tool_call: tools.Forced | None = None
+    """Set when the answer is constrained to be a tool call and has to be read as one."""
+    echo: bool = False
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the engine's events can go to the caller as they are, but for the last."""
+        return len(self.calls) == 1 and self.top_logprobs is None and self.tool_call is None and not self.echo
+
+
+def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Plan:
+    """The plan for a conversation; InvalidRequest when it asks for what this engine cannot do."""
+    given = request.model_dump(exclude_none=True)
+    for field in ("functions", "function_call"):
+        if field in given:
+            raise InvalidRequest(f"'{field}' is not supported; use 'tools'.", param=field, code="unsupported_parameter")
+    forced = tools.apply(given, running)
+    _refuse_unknown_media(given["messages"], running)
+    top_logprobs = (request.top_logprobs or 0) if request.logprobs else None
+    max_tokens = request.max_completion_tokens or request.max_tokens or default_max_tokens
+    body = _sampling(given, running, max_tokens)
+    body |= {name: given[name] for name in ("messages", "tools", "tool_choice", "parallel_tool_calls") if name in given}
+    if response_format := _response_format(given):
+        body["response_format"] = response_format
+    if top_logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": max(1, top_logprobs)}
+    return _plan(CHAT, request, [body], max_tokens, top_logprobs, forced)
+
+
+def text(request: CompletionRequest, running: Running, default_max_tokens: int) -> Plan:
+    """The plan for continuing a text or several; InvalidRequest when it asks for what this engine cannot do."""
+    _refuse_unsupported(request)
+    given = request.model_dump(exclude_none=True)
+    max_tokens = request.max_tokens or default_max_tokens
+    body = _sampling(given, running, max_tokens)
+    if request.logprobs is not None:
+        body["logprobs"] = max(1, request.logprobs)
+    bodies = [body | {"prompt": prompt} for prompt in _prompts(request)]
+    return _plan(TEXT, request, bodies, max_tokens, request.logprobs)
+
+
+def _plan(
+    path: str,
+    request: Sampling,
+    bodies: list[dict[str, Any]],
+    max_tokens: int,
+    top_logprobs: int | None,
+    forced: tools.Forced | None = None,
+) -> Plan:
+    each = request.n or 1
+    if len(bodies) * each > MOST_ANSWERS:
+        raise InvalidRequest(f"A request may ask for {MOST_ANSWERS} answers at most.", param="prompt")
+    return Plan(
+        path,
+        tuple(call for body in bodies for call in _repeated(body, each)),
+        each,
+        max_tokens,
+        stream=bool(request.stream),
+        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+        top_logprobs=top_logprobs,
+        tool_call=forced,
+        echo=isinstance(request, CompletionRequest) and bool(request.echo),
+    )
+
+
+def _repeated(body: dict[str, Any], times: int) -> Iterable[dict[str, Any]]:
+    """The same call several times; with a seed each gets its own, or all answers would be the same."""
+    if "seed" not in body:
+        return [body] * times
+    return [body | {"seed": (body["seed"] + index) % SEEDS} for index in range(times)]
+
+
+def _sampling(given: dict[str, Any], running: Running, max_tokens: int) -> dict[str, Any]:
+    body: dict[str, Any] = {name: given[name] for name in given.keys() & (SAMPLING | running.parameters)}
+    if "stop" in body:
+        body["stop"] = [stop for stop in _listed(body["stop"]) if stop]  # an empty one would end every answer at once
+    for token in body.get("logit_bias", ()):
+        if not token.isdecimal():
+            raise InvalidRequest("The keys of 'logit_bias' must be token ids.", param="logit_bias")
+    return {"model": given["model"], "max_tokens": max_tokens, **STREAMED, **body}
+
+
+def _response_format(given: dict[str, Any]) -> dict[str, Any] | None:
+    wanted: dict[str, Any] | None = given.get("response_format")
+    if wanted and wanted["type"] == "json_schema" and "schema" not in wanted["json_schema"]:
+        return {"type": "json_object"}
+    return wanted
+
+
+def _refuse_unknown_media(messages: list[dict[str, Any]], running: Running) -> None:
+    for number, message in enumerate(messages):
+        for part in message.get("content") or ():
+            if isinstance(part, dict) and part["type"] not in {"text", "refusal"} | running.media:
+                raise InvalidRequest(
+                    f"This model does not take parts of type '{part['type']}'.",
+                    param=f"messages.{number}.content",
+                    code="unsupported_content",
+                )
+
+
+def _refuse_unsupported(request: CompletionRequest) -> None:
+    cannot = {
+        "suffix": bool(request.suffix),
+        "best_of": (request.best_of or 1) > (request.n or 1),
+        "echo": bool(request.echo) and (request.logprobs is not None or not _is_text(request.prompt)),
+    }
+    for field, asked in cannot.items():
+        if asked:
+            raise InvalidRequest(
+                f"'{field}' is not supported in this way by this model.", param=field, code="unsupported_parameter"
+            )
+
+
+def _prompts(request: CompletionRequest) -> list[str | list[int]]:
+    """One prompt for each continuation: a text, or token ids."""
+    prompt: Any = request.prompt
+    prompts = [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
+    if [] in prompts:
+        raise InvalidRequest("A prompt of no tokens cannot be continued.", param="prompt")
+    return prompts
+
+
+def _is_text(prompt: Any) -> bool:
+    return isinstance(prompt, str) or isinstance(prompt[0], str)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

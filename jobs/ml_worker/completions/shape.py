@@ -1,0 +1,77 @@
+"""One engine call's events in OpenAI's shape."""
+
+from typing import Any
+
+from jobs.ml_worker.completions.plan import Plan
+from jobs.ml_worker.completions.usage import Usage
+from jobs.ml_worker.engines import refusals
+from jobs.ml_worker.engines.openai_http import CHAT, prompt_field
+
+Event = dict[str, Any]
+
+OWN = ("timings", "usage", "prompt_progress", "error")
+"""Of these an engine's event may have some that are not for the caller, or not in this form."""
+MARKS = tuple(f'"{name}":'.encode() for name in OWN)
+"""Inside a JSON string the quotes would be escaped, so a text never looks like one of these."""
+
+
+def is_plain(block: bytes) -> bool:
+    """Whether a block of events can go to the caller as it is."""
+    return not any(mark in block for mark in MARKS)
+
+
+class Shape:
+    def __init__(self, plan: Plan, index: int, usage: Usage) -> None:
+        self._plan = plan
+        self._index = index
+        self._usage = usage
+        self._echo: str = plan.calls[index]["prompt"] if plan.echo else ""
+        self._offset = 0
+        """Characters of the text so far, for the older form of logprobs."""
+
+    def __call__(self, event: Event) -> Event | None:
+        """The event for the caller, if it is for the caller; the error that the engine tells of in it."""
+        if error := event.get("error"):
+            raise refusals.from_told(error, error.get("code", 500), prompt_field(self._plan.path))
+        if usage := event.get("usage"):
+            self._usage.add(usage, with_prompt=self._index % self._plan.answers_each == 0)
+        for name in OWN:
+            event.pop(name, None)
+        for choice in event["choices"]:
+            self._reshape(choice)
+        return event if event["choices"] else None
+
+    def _reshape(self, choice: dict[str, Any]) -> None:
+        choice["index"] = self._index
+        if self._echo:
+            choice["text"], self._echo = self._echo + choice["text"], ""
+        told = (choice.pop("logprobs", None) or {}).get("content")
+        if self._plan.top_logprobs is None:
+            choice["logprobs"] = None
+        elif self._plan.path == CHAT:
+            choice["logprobs"] = told and {"content": [_token(each, self._plan.top_logprobs) for each in told]}
+        else:
+            choice["logprobs"] = told and self._text_logprobs(told, self._plan.top_logprobs)
+
+    def _text_logprobs(self, told: list[dict[str, Any]], top: int) -> dict[str, list[Any]]:
+        offsets = []
+        for each in told:
+            offsets.append(self._offset)
+            self._offset += len(each["token"])
+        return {
+            "tokens": [each["token"] for each in told],
+            "token_logprobs": [each["logprob"] for each in told],
+            "top_logprobs": [_alternatives(each, top) for each in told],
+            "text_offset": offsets,
+        }
+
+
+def _token(told: dict[str, Any], top: int) -> dict[str, Any]:
+    bare = {"token": told["token"], "logprob": told["logprob"], "bytes": told["bytes"]}
+    return bare | {"top_logprobs": [_token(each, 0) for each in told.get("top_logprobs", ())[:top]]}
+
+
+def _alternatives(told: dict[str, Any], top: int) -> dict[str, float]:
+    """The likeliest tokens, and always the one that was taken."""
+    likeliest = {each["token"]: each["logprob"] for each in told["top_logprobs"][:top]}
+    return likeliest | {told["token"]: told["logprob"]}

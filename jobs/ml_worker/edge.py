@@ -1,0 +1,187 @@
+"""The worker's HTTP edge: who asks, for what, and the answer in the one shape."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import ExitStack, aclosing
+from typing import Annotated
+
+from pydantic import Field
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from jobs.ml_worker import caller
+from jobs.ml_worker.engine_inference import EngineInference
+from jobs.ml_worker.request_facts import RequestFacts
+from jobs.ml_worker.slots import Slots
+from shared import manifest, telemetry
+from shared.core import keys, problem
+from shared.core.errors import NotFound, OmniError, Unavailable
+from shared.identity import require_scope
+from shared.manifest import Route, Router
+from shared.ports.clock import Clock
+from shared.settings import Settings
+from shared.web.door import Door
+from shared.web.incoming import request_id
+from shared.web.reply import Reply
+from shared.web.schemas.strict import Strict
+from shared.web.system import SystemPages
+from shared.web.validation import parse
+
+TASKS_RUN = Route(
+    "tasks_run", ("POST",), "/tasks/run", "schedule", "System", "Runs a job; the queue calls it.", keys.Scope.SYSTEM
+)
+EVENT_STREAM = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+RunJob = Callable[[str, int], Awaitable[None]]
+
+log = logging.getLogger("omni.worker")
+
+
+class WakeUp(Strict):
+    """What the queue posts: the job to run, and which of its wake-ups this is."""
+
+    job_id: Annotated[str, Field(min_length=1, max_length=200)]
+    seq: Annotated[int, Field(ge=0)]
+
+
+class Edge:
+    """An ASGI application."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        door: Door,
+        pages: SystemPages,
+        inference: EngineInference,
+        run_job: RunJob,
+        slots: Slots,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._door = door
+        self._pages = pages
+        self._inference = inference
+        self._run_job = run_job
+        self._slots = slots
+        self._jobs: set[asyncio.Task[None]] = set()
+        served = [route for route in manifest.load() if route.kind == "inference"]
+        self._router = Router([*served, TASKS_RUN, *manifest.SYSTEM])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        facts = RequestFacts(
+            request_id(request.headers.get("x-request-id", "")), request.method, self._clock.monotonic()
+        )
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                facts.status = message["status"]
+                added = [("x-request-id", facts.request_id), *facts.reply_headers]
+                message["headers"] += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in added]
+            await send(message)
+
+        try:
+            with ExitStack() as held:
+                response = await self._response(request, facts, held)
+                await response(scope, receive, send_with_id)
+        except ClientDisconnect:
+            return
+        finally:
+            facts.record(self._clock.monotonic(), self._settings.slow_request_s)
+
+    async def release_jobs(self) -> None:
+        """Stops the jobs that run here, so that another worker takes them up."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    async def _response(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
+        try:
+            return await self._answer(request, facts, held)
+        except OmniError as error:
+            if error.status >= 500:
+                log.error(error.message, extra={"fields": {"request_id": facts.request_id, "detail": error.detail}})
+            return _sent(Reply.problem(error, facts.request_id))
+        except ClientDisconnect:
+            raise
+        except Exception:  # The edge: whatever is left becomes a 500 in the one shape, and its story goes to the log.
+            log.exception("unexpected error", extra={"fields": {"request_id": facts.request_id}})
+            return _sent(Reply.problem(OmniError(), facts.request_id))
+
+    async def _answer(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
+        caller.check_head(request, self._settings.max_header_bytes)
+        path = self._door.path(request.scope["path"])
+        route, _ = self._router.find(request.method, path)
+        facts.route = route.name
+        if route.kind == "system":
+            return await self._page(request, path)
+        await self._let_in(request, route, facts)
+        content = await caller.body(request, self._settings)
+        if route.name == TASKS_RUN.name:
+            return await self._job(parse(WakeUp, content))
+        return await self._infer(request, route, content, facts, held)
+
+    async def _page(self, request: Request, path: str) -> Response:
+        reply = await asyncio.to_thread(self._pages.answer, path, request.headers.get("if-none-match", ""))
+        if reply is None:
+            raise NotFound
+        return _sent(reply)
+
+    async def _let_in(self, request: Request, route: Route, facts: RequestFacts) -> None:
+        headers = dict(request.headers)
+        if self._settings.run_as_internal:
+            entry = self._door.enter(headers)
+        else:  # a managed key may have to be looked up, and the store blocks
+            entry = await asyncio.to_thread(self._door.enter, headers)
+        facts.caller = entry.caller
+        facts.reply_headers += entry.headers
+        require_scope(entry.caller, route.scope)
+
+    async def _job(self, wake_up: WakeUp) -> Response:
+        """Runs the job to its end, also when whoever woke it stops waiting."""
+        job = asyncio.ensure_future(self._run_job(wake_up.job_id, wake_up.seq))
+        self._jobs.add(job)
+        try:
+            await asyncio.wait({job})
+        finally:
+            self._jobs.discard(job)
+            job.cancel()
+        if job.cancelled():
+            raise Unavailable("This worker is stopping.", retry_after_s=1)
+        job.result()
+        return _sent(Reply.json({}))
+
+    async def _infer(
+        self, request: Request, route: Route, content: bytes, facts: RequestFacts, held: ExitStack
+    ) -> Response:
+        plan, answer = self._inference.open(route.name, content)
+        facts.model, facts.usage = plan.calls[0]["model"], answer.usage
+        self._slots.acquire()
+        held.callback(self._slots.release)
+        if not plan.stream:
+            return _sent(Reply.json(await caller.unless_gone(request.receive, answer.whole())))
+        blocks = answer.stream()
+        first = await caller.unless_gone(request.receive, anext(blocks))
+        telemetry.FIRST_TOKEN.labels(facts.model).observe(self._clock.monotonic() - facts.started)
+        return StreamingResponse(_events(first, blocks, facts), headers=EVENT_STREAM, media_type="text/event-stream")
+
+
+async def _events(first: bytes, blocks: AsyncGenerator[bytes], facts: RequestFacts) -> AsyncGenerator[bytes]:
+    """The stream that has begun. An error can now only be its last event; it never ends without one or `[DONE]`."""
+    async with aclosing(blocks):
+        try:
+            yield first
+            async for block in blocks:
+                yield block
+        except OmniError as error:
+            log.error(error.message, extra={"fields": {"request_id": facts.request_id, "detail": error.detail}})
+            yield b"data: " + problem.body(error, facts.request_id) + b"\n\n"
+
+
+def _sent(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status)
+    response.raw_headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    return response

@@ -1,0 +1,75 @@
+"""The worker's model: its engine is started in the background, watched, and started again when it ends."""
+
+import asyncio
+import logging
+
+from jobs.ml_worker.completions.answer import Loaded
+from jobs.ml_worker.engines.engine import Engine, EngineFailed, EngineMissing
+from jobs.ml_worker.engines.openai_http import EngineClient
+from jobs.ml_worker.engines.shared_context import SharedContext
+from shared.core.errors import NotInstalled, OmniError, Unavailable
+from shared.ports.upstream import Upstream
+from shared.settings import Settings
+
+NONE = "none"
+OK = "ok"
+LONGEST_PAUSE_S = 60.0
+SILENCE_S = 600.0
+RETRY_AFTER_S = 2
+
+log = logging.getLogger("omni.model")
+
+
+class ServedModel:
+    def __init__(self, settings: Settings, engine: Engine | None, upstream: Upstream) -> None:
+        """No engine: the worker runs jobs that need no model, and says so to requests that do."""
+        self.id = settings.worker_model
+        self.state = "loading" if engine else OK
+        """`ok`, or why there is no answer to be had."""
+        self._slots = settings.worker_slots
+        self._engine = engine
+        self._upstream = upstream
+        self._loaded: Loaded | None = None
+        self._missing = "" if engine else "This worker serves no model: OMNI_WORKER_MODEL is 'none'."
+
+    def loaded(self) -> Loaded:
+        """The model when it answers; Unavailable while it is loading, NotInstalled when there is none."""
+        if self._loaded:
+            return self._loaded
+        if self._missing:
+            raise NotInstalled(self._missing, code="model_not_installed")
+        raise Unavailable(
+            f"The model '{self.id}' is loading.", code="model_loading", detail=self.state, retry_after_s=RETRY_AFTER_S
+        )
+
+    async def keep_running(self) -> None:
+        """Runs until cancelled. An engine that fails is tried again, after a pause that doubles."""
+        pause_s = 1.0
+        while self._engine and not self._missing:
+            try:
+                self._loaded = await self._load(self._engine)
+                self.state, pause_s = OK, 1.0
+                log.info("model ready", extra={"fields": {"model": self.id}})
+                self.state = await self._engine.ended()
+            except EngineMissing as error:
+                self._missing = self.state = str(error)
+            except (EngineFailed, OmniError) as error:
+                self.state = str(error)
+            self._loaded = None
+            log.error("no model", extra={"fields": {"model": self.id, "reason": self.state}})
+            await self._engine.stop()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def stop(self) -> None:
+        self._loaded = None
+        self.state = "stopping"
+        if self._engine:
+            await self._engine.stop()
+
+    async def _load(self, engine: Engine) -> Loaded:
+        """Starts the engine and has it answer once, so that the first caller does not wait for what comes only then."""
+        running = await engine.start()
+        client = EngineClient(self._upstream, running.base_url, SILENCE_S)
+        await client.answer_once(self.id)
+        return Loaded(running, client, SharedContext(running.shared_context), self._slots)

@@ -1,0 +1,54 @@
+"""Every adapter of a port, under the name its tests are listed by. A new adapter is one more row here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.file_blobs import FileBlobs
+from shared.adapters.memory_limiter import MemoryLimiter
+from shared.adapters.sqlite_queue import SqliteQueue
+from shared.adapters.sqlite_store import SqliteStore
+from shared.ports.blobs import Blobs
+from shared.ports.limiter import Limiter
+from shared.ports.queue import LocalQueue
+from shared.ports.store import Store
+from tests.fakes import FakeClock
+
+STORES: dict[str, Callable[[Path, FakeClock], Store]] = {
+    "sqlite": lambda folder, clock: SqliteStore(folder / "omni.db", clock),
+}
+LOCAL_QUEUES: dict[str, Callable[[Path, FakeClock], LocalQueue]] = {
+    "sqlite": lambda folder, clock: SqliteQueue(folder / "queue.db", clock),
+}
+BLOBS: dict[str, Callable[[Path], Blobs]] = {
+    "files": lambda folder: FileBlobs(folder / "blobs"),
+}
+LIMITERS: dict[str, Callable[[FakeClock], Limiter]] = {
+    "memory": MemoryLimiter,
+}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Store:
+    return STORES[request.param](tmp_path, clock)
+
+
+@pytest.fixture(params=LOCAL_QUEUES)
+def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> LocalQueue:
+    return LOCAL_QUEUES[request.param](tmp_path, clock)
+
+
+@pytest.fixture(params=BLOBS)
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    return BLOBS[request.param](tmp_path)
+
+
+@pytest.fixture(params=LIMITERS)
+def limiter(request: pytest.FixtureRequest, clock: FakeClock) -> Limiter:
+    return LIMITERS[request.param](clock)
