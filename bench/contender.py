@@ -43,7 +43,7 @@ class Prepared:
 class Contender:
     name: str
     does: str
-    """What it does with a request beside passing it on, so that unlike things are seen to be unlike."""
+    """What it checks and counts of a request beside passing it on, so that unlike things are seen to be unlike."""
     prepare: Callable[[Site], Prepared]
     """Raises Unavailable."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bench.cores import Cores
 from bench.figures import Figure
 from bench.machine import Machine
 from bench.rounds import Plan, Round
@@ -59,28 +60,29 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Report:
     machine: Machine
+    cores: Cores
     upstream: str
     plan: Plan
     rows: list[Row]
     ratios: dict[str, Figure]
-    """Omni's requests a second over each peer's, round by round."""
+    """Omni's requests a second over those of each peer on a whole core, round by round."""
     goals: dict[str, bool]
     """Each goal that could be looked at, and whether the medians reach it."""
 
     @classmethod
-    def over(cls, machine: Machine, upstream: str, plan: Plan, rows: list[Row]) -> "Report":
+    def over(cls, machine: Machine, cores: Cores, upstream: str, plan: Plan, rows: list[Row]) -> "Report":
         ratios = _ratios(rows)
-        return cls(machine, upstream, plan, rows, ratios, _goals(rows, ratios))
+        return cls(machine, cores, upstream, plan, rows, ratios, _goals(rows, ratios))
 
 
 def _ratios(rows: list[Row]) -> dict[str, Figure]:
     ours = next((row.rounds for row in rows if row.name == OMNI and row.summary), None)
     return {
         row.name: Figure.over(
-            our.requests_per_s / their.requests_per_s for our, their in zip(ours, row.rounds, strict=True)
+            our.requests_per_s / their.requests_per_cpu_s for our, their in zip(ours, row.rounds, strict=True)
         )
         for row in rows
-        if ours and row.summary and row.name != OMNI and row.summary.requests_per_s.least
+        if ours and row.summary and row.name != OMNI
     }
 
 

@@ -6,13 +6,13 @@ from bench.gateway_report import OMNI, Report, Row
 HEAD = [
     "",
     "requests/s a core",
-    "a CPU second",
+    "a whole core",
     "p50 added, ms",
     "p99 added, ms",
     "start, s",
     "MiB at rest",
     "after load",
-    "beside passing on",
+    "checks and counts",
 ]
 FULL_CORE = 0.9
 """A server that used less of its core was held back by something else."""
@@ -27,17 +27,14 @@ def text(report: Report) -> str:
 
 
 def _heading(report: Report) -> str:
-    machine, plan = report.machine, report.plan
-    place = f"server on core {machine.server_core}, load and upstream ({report.upstream}) on core {machine.load_core}"
-    if machine.server_core == machine.load_core:
+    cores, plan = report.cores, report.plan
+    place = f"server on core {cores.server}, load and upstream ({report.upstream}) on core {cores.load}"
+    if cores.shared:
         place = f"there is one core, which server, load and upstream ({report.upstream}) share: every rate is too low"
-    return "\n".join(
-        [
-            f"{machine.date} {machine.revision}".rstrip(),
-            f"{machine.core_count} cores of {machine.processor}, load average {machine.load_average_before}; {place}",
-            f"median of {plan.rounds} alternating rounds ± half of their range; "
-            f"{plan.connections} connections for {plan.load_s:g} s, then 1 for {plan.single_s:g} s",
-        ]
+    return (
+        f"{report.machine.heading}; {place}\n"
+        f"median of {plan.rounds} alternating rounds ± half of their range; "
+        f"{plan.connections} connections for {plan.load_s:g} s, then 1 for {plan.single_s:g} s"
     )
 
 
@@ -60,7 +57,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _notes(row: Row) -> list[str]:
-    notes = [f"{row.name}: {row.trouble}"] if row.trouble else []
+    notes = [f"{row.name} has no figures: {row.trouble}"] if row.trouble else []
     for number, each in enumerate(row.rounds, 1):
         notes += [f"{row.name}, round {number}: {count} failed ({fault})" for fault, count in each.failures.items()]
     if row.summary and row.summary.core_share.median < FULL_CORE:

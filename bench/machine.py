@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.cores import Cores
 from bench.processes import CHECKOUT
 
 
@@ -21,13 +20,16 @@ class Machine:
     memory_gib: float
     kernel: str
     python: str
-    server_core: int
-    load_core: int
     load_average_before: float
     """Over the last minute. Above a few tenths, something else was running."""
 
+    @property
+    def heading(self) -> str:
+        place = f"{self.core_count} cores of {self.processor}, load average {self.load_average_before}"
+        return f"{self.date} {self.revision}".rstrip() + f"\n{place}"
 
-def describe(cores: Cores) -> Machine:
+
+def describe() -> Machine:
     pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return Machine(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -37,8 +39,6 @@ def describe(cores: Cores) -> Machine:
         memory_gib=round(pages * page_bytes / 2**30, 1),
         kernel=platform.release(),
         python=platform.python_version(),
-        server_core=cores.server,
-        load_core=cores.load,
         load_average_before=round(os.getloadavg()[0], 2),
     )
 

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 
 from bench.processes import BenchError
 
@@ -16,19 +17,21 @@ def run(name: str, args: list[str]) -> int:
     if sys.platform != "linux":
         print("omni bench: it pins processes to cores and reads /proc, so it runs on Linux only", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is stopped then, too
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is stopped then, too
     try:
-        return _run(name, args)
+        return _bench(name)(args)
     except BenchError as error:
         print(f"omni bench: {error}", file=sys.stderr)
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _run(name: str, args: list[str]) -> int:
+def _bench(name: str) -> Callable[[list[str]], int]:
     if name == "worker":
-        from bench import worker
+        from bench.worker import run as worker
 
-        return worker.run(args)
-    from bench import gateway
+        return worker
+    from bench.gateway import run as gateway
 
-    return gateway.run(args)
+    return gateway

@@ -30,6 +30,11 @@ def worker(environment: dict[str, str]) -> Program:
     return _server((sys.executable, "-m", "jobs.ml_worker.main"), {**environment, "RUN_AS_INTERNAL": "1"})
 
 
+def bare_engine(environment: dict[str, str]) -> Program:
+    """The worker's engine without the worker, on a port that it chooses and prints."""
+    return Program((sys.executable, "-m", "bench.bare_engine"), 0, environment)
+
+
 def version() -> str:
     found: str = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
     return found

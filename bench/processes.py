@@ -40,10 +40,14 @@ class Server:
     log: Path
     _process: subprocess.Popen[bytes]
 
+    @property
+    def name(self) -> str:
+        return self.log.stem
+
     def require_alive(self) -> None:
         """BenchError, with the end of its log, when the process is gone."""
         if self._process.poll() is not None:
-            raise BenchError(f"it ended with status {self._process.returncode}: {_last_line(self.log)}")
+            raise BenchError(f"{self.name} ended with status {self._process.returncode}: {_last_line(self.log)}")
 
     def memory_bytes(self) -> int:
         """Proportional set size of the whole tree: pages that processes share are counted once."""

@@ -58,7 +58,7 @@ class Round:
 
     @property
     def requests_per_cpu_s(self) -> float:
-        """What a whole core would do: the steadier figure when other programs took part of it."""
+        """What it does with a whole core, also when it could not use the whole one it had."""
         return self.requests_per_s / self.core_share
 
     @property

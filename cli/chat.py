@@ -11,7 +11,7 @@ import msgspec
 from cli.client import Client
 from cli.connection import connected
 from cli.errors import INTERRUPTED, CliError
-from cli.models import first_chat_model
+from cli.models import first_model
 from cli.output import printable
 from cli.places import named_by_caller
 from cli.talk import Message, Spoken, Style, asking
@@ -62,7 +62,7 @@ def command(
     """
     on_terminal = message is None and sys.stdin.isatty() and sys.stdout.isatty()
     question = "" if on_terminal else _given(message)
-    style = Style(model or first_chat_model(client), max_tokens, temperature, schema)
+    style = Style(model or first_model(client), max_tokens, temperature, schema)
     conversation = Conversation(client, style, stats, [{"role": "system", "content": system}] if system else [])
     if on_terminal:
         conversation.hold()

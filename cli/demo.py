@@ -7,7 +7,7 @@ from cli.client import Client
 from cli.connection import connected
 from cli.demo_steps import STEPS, Stage
 from cli.errors import CliError
-from cli.models import first_chat_model
+from cli.models import first_model
 from cli.narration import Narrator, Outcome
 
 
@@ -22,7 +22,7 @@ def command(client: Client, model: str | None) -> None:
       omni demo
     """
     began = client.monotonic()
-    stage = Stage(client, model or first_chat_model(client), Narrator(Console()))
+    stage = Stage(client, model or first_model(client), Narrator(Console()))
     click.echo(f"{client.base_url}, model {stage.model}")
     outcomes = [_perform(stage, number) for number in range(len(STEPS))]
     stage.narrator.summary(outcomes, client.monotonic() - began)

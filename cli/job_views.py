@@ -7,14 +7,15 @@ import msgspec
 
 from cli.answers import Completion, Job, Page
 from cli.client import Answer
-from cli.output import moment, printable, show_table
+from cli.output import minute, printable, show_table
 from cli.paging import tell_of_more
 
 
 def show_job(answer: Answer) -> None:
     """Where the job stands, and its result once there is one."""
     job = answer.as_type(Job)
-    click.echo(f"{job.id}: {told(job)}{_took(job)}", err=True)
+    took = f" in {_took(job)}" if job.finished_at else ""
+    click.echo(f"{job.id}: {told(job)}{took}", err=True)
     if job.error:
         retry = " (may be tried again)" if job.error.retryable else ""
         click.echo(f"{job.error.code}: {printable(job.error.message)}{retry}", err=True)
@@ -30,7 +31,7 @@ def show_cancelled(answer: Answer) -> None:
 
 def show_jobs(answer: Answer) -> None:
     page = answer.as_type(Page[Job])
-    show_table(("ID", "TASK", "STATE", "CREATED"), [_row(job) for job in page.data])
+    show_table(("ID", "STATE", "TOOK", "TASK", "MADE"), [_row(job) for job in page.data])
     tell_of_more(page)
 
 
@@ -56,8 +57,8 @@ def result_text(result: Any) -> str:
 
 
 def _row(job: Job) -> tuple[str, ...]:
-    return job.id, job.task, told(job) + _took(job), moment(job.created_at)
+    return job.id, job.state, _took(job), job.task, minute(job.created_at)
 
 
 def _took(job: Job) -> str:
-    return f" in {job.finished_at - job.created_at:.1f} s" if job.finished_at else ""
+    return f"{job.finished_at - job.created_at:,.1f} s" if job.finished_at else "-"

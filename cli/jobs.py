@@ -12,7 +12,7 @@ from cli.client import Answer, Client
 from cli.connection import connected
 from cli.errors import INTERRUPTED
 from cli.job_views import show_cancelled, show_job, show_jobs
-from cli.models import first_chat_model
+from cli.models import first_model
 from cli.output import as_json, show_json, shown_by
 from cli.paging import page_query, paged
 from cli.places import named_by_caller
@@ -20,6 +20,8 @@ from cli.progress import follow, shown
 
 PATH = "/api/v1/jobs"
 CHAT = "chat_completions"
+MODEL_KINDS = {CHAT: "chat", "completions": "completion"}
+"""What a task's model has to be able to do."""
 STATES = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
 
 
@@ -37,7 +39,8 @@ def command() -> None:
 @click.argument("task", required=False)
 @click.option("--input", "given", metavar="JSON|@FILE|-", help="The task's input; '-' reads standard input.")
 @click.option("--prompt", metavar="TEXT", help="Short for the task chat_completions with this one message.")
-@click.option("--model", metavar="ID", help="Model for --prompt. Default: the first of the catalogue that chats.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer to --prompt, in tokens.")
+@click.option("--model", metavar="ID", help="Model to ask. Default: the input's, or the first that fits the task.")
 @click.option("--watch", "watching", is_flag=True, help="Wait for the end and print the result.")
 @as_json
 @connected
@@ -47,6 +50,7 @@ def submit(
     task: str | None,
     given: str | None,
     prompt: str | None,
+    max_tokens: int | None,
     model: str | None,
     watching: bool,
     as_json: bool,
@@ -60,8 +64,11 @@ def submit(
     """
     if (prompt is None) == (given is None):
         raise click.UsageError("Give either --prompt, or a task and its --input.")
-    body = _job(task, _read(given), model) if given is not None else _chat_job(client, task, prompt or "", model)
-    answer = client.post(PATH, body)
+    if prompt is not None:
+        task, wanted = _prompted(task, prompt, max_tokens)
+    else:
+        task, wanted = _given(task, given or "")
+    answer = client.post(PATH, _request(client, task, wanted, model))
     if watching:
         _watch(client, answer.as_type(Job).id, as_json=as_json)
     elif as_json:
@@ -131,30 +138,40 @@ def path(job_id: str) -> str:
     return f"{PATH}/{quote(job_id, safe='')}"
 
 
-def _chat_job(client: Client, task: str | None, prompt: str, model: str | None) -> dict[str, Any]:
+def _prompted(task: str | None, prompt: str, max_tokens: int | None) -> tuple[str, dict[str, Any]]:
+    """The task and input that --prompt stands for."""
     if task not in {None, CHAT}:
         raise click.UsageError(f"--prompt is for the task {CHAT}, not for '{task}'.")
-    messages = [{"role": "user", "content": prompt}]
-    return _job(CHAT, {"messages": messages}, model or first_chat_model(client))
+    messages = {"messages": [{"role": "user", "content": prompt}]}
+    return CHAT, messages | ({"max_tokens": max_tokens} if max_tokens else {})
 
 
-def _job(task: str | None, given: Any, model: str | None) -> dict[str, Any]:
+def _given(task: str | None, given: str) -> tuple[str, dict[str, Any]]:
+    """The task and input of the command line."""
     if task is None:
         raise click.UsageError(f"--input needs a task, for example {CHAT}.")
-    body = {"task": task, "input": given}
-    return body | {"model": model} if model else body
+    return task, _read(given)
 
 
-def _read(given: str) -> Any:
-    """The JSON in an option: the text itself, `@file`, or `-` for standard input."""
+def _request(client: Client, task: str, wanted: dict[str, Any], model: str | None) -> dict[str, Any]:
+    """The body that asks for the job. A model is chosen only when nobody has named one and the task needs one."""
+    if model is None and "model" not in wanted and task in MODEL_KINDS:
+        model = first_model(client, MODEL_KINDS[task])
+    return {"task": task, "input": wanted} | ({"model": model} if model else {})
+
+
+def _read(given: str) -> dict[str, Any]:
+    """The JSON object in an option: the text itself, `@file`, or `-` for standard input."""
     try:
         if given == "-":
-            return msgspec.json.decode(sys.stdin.buffer.read())
-        return msgspec.json.decode(named_by_caller(given[1:]).read_bytes() if given.startswith("@") else given)
+            text = sys.stdin.buffer.read()
+        else:
+            text = named_by_caller(given[1:]).read_bytes() if given.startswith("@") else given.encode()
+        return msgspec.json.decode(text, type=dict[str, Any])
     except OSError as error:
         raise click.UsageError(f"--input: {error.filename}: {error.strerror}.") from None
     except msgspec.DecodeError as error:
-        raise click.UsageError(f"--input holds no JSON: {error}.") from None
+        raise click.UsageError(f"--input holds no JSON object: {error}.") from None
 
 
 def _watch(client: Client, job_id: str, *, as_json: bool) -> None:

@@ -28,12 +28,12 @@ def command(client: Client) -> Answer:
     return client.get(PATH)
 
 
-def first_chat_model(client: Client) -> str:
-    """The first model of the catalogue that holds conversations; CliError when none does."""
+def first_model(client: Client, kind: str = "chat") -> str:
+    """The first model of the catalogue that can do `kind`; CliError when none can."""
     for model in client.get(PATH).as_type(Page[ModelCard]).data:
-        if "chat" in model.kinds:
+        if kind in model.kinds:
             return model.id
-    raise CliError("The catalogue (models.toml) has no model that chats.")
+    raise CliError(f"The catalogue (models.toml) has no model of the kind '{kind}'.")
 
 
 def _row(model: ModelCard) -> tuple[str, str, str]:

@@ -56,10 +56,11 @@ def printable(text: str) -> str:
     return CONTROL.sub("", text)
 
 
-def moment(seconds: float) -> str:
-    """A time since 1970 as the reader's clock showed it."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
 def day(seconds: float) -> str:
-    return moment(seconds).partition(" ")[0]
+    """A time since 1970 in the reader's time zone."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d}"
+
+
+def minute(seconds: float) -> str:
+    """The same for what is kept for a month: without the year."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%m-%d %H:%M}"

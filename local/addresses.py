@@ -4,6 +4,9 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
 
 HOST = "127.0.0.1"
 INTERNAL_PORTS = range(20000, 30000)
@@ -27,15 +30,28 @@ class Addresses:
     worker: int
 
     @classmethod
-    def choose(cls, gateway: int, draw: Callable[[range], int]) -> "Addresses":
+    def choose(cls, gateway: int, file: Path, draw: Callable[[range], int]) -> "Addresses":
         """The gateway's port, checked, and two free ones. `draw` picks a number of a range, as `random.choice` does.
 
-        PortTaken when another program listens on the gateway's.
+        `file` remembers them: tasks that wait in the queue name the worker's address, and the next start should still
+        have it. PortTaken when another program listens on the gateway's port.
         """
+        before = cls._remembered(file)
         with ExitStack() as held:  # all at the same time, so that none is chosen twice
             if not _take(gateway, held):
                 raise PortTaken(gateway)
-            return cls(gateway, _free_port(draw, held), _free_port(draw, held))
+            routes = _free_port(before.routes if before else None, draw, held)
+            worker = _free_port(before.worker if before else None, draw, held)
+        chosen = cls(gateway, routes, worker)
+        file.write_bytes(msgspec.json.encode(chosen))
+        return chosen
+
+    @classmethod
+    def _remembered(cls, file: Path) -> "Addresses | None":
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=cls)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None  # other ports do as well
 
     @property
     def gateway_url(self) -> str:
@@ -50,9 +66,10 @@ class Addresses:
         return f"http://{HOST}:{self.worker}"
 
 
-def _free_port(draw: Callable[[range], int], held: ExitStack) -> int:
-    while not _take(port := draw(INTERNAL_PORTS), held):
-        pass
+def _free_port(preferred: int | None, draw: Callable[[range], int], held: ExitStack) -> int:
+    port = preferred or draw(INTERNAL_PORTS)
+    while not _take(port, held):
+        port = draw(INTERNAL_PORTS)
     return port
 
 

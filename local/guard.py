@@ -9,16 +9,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+LONGEST_DEATH_S = 1.0
 
 
 class Guard:
     """The supervisor's end of the pipe."""
 
-    def __init__(self) -> None:
-        self._process = _start()
+    def __init__(self, *kept_open: int) -> None:
+        """`kept_open` are file descriptors that stay open until all is over; a lock on one holds as long."""
+        self._kept_open = kept_open
+        self._process = self._start()
 
     def watch(self, groups: Iterable[int]) -> None:
         """From now on these process groups, and no others, die with the supervisor."""
@@ -27,7 +32,7 @@ class Guard:
             self._send(line)
         except BrokenPipeError:  # the guard itself was killed
             self._process.communicate()
-            self._process = _start()
+            self._process = self._start()
             self._send(line)
 
     def close(self) -> None:
@@ -36,28 +41,37 @@ class Guard:
         self._process.communicate()
 
     def _send(self, line: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101  (it was asked for in _start)
+        assert self._process.stdin  # noqa: S101  (it was asked for in _start)
         self._process.stdin.write(line)
 
-
-def _start() -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C and a closing terminal are meant for the supervisor.
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        bufsize=0,
-        start_new_session=True,
-    )
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            bufsize=0,
+            pass_fds=self._kept_open,
+            start_new_session=True,  # Ctrl-C and a closing terminal are meant for the supervisor
+        )
 
 
 def main() -> None:
     groups: list[int] = []
     for line in sys.stdin:
         groups = [int(group) for group in line.split()]
-    for group in groups:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+    deadline = time.monotonic() + LONGEST_DEATH_S
+    while groups and time.monotonic() < deadline:
+        groups = [group for group in groups if _kill(group)]
+        time.sleep(0.01)
+
+
+def _kill(group: int) -> bool:
+    """Whether there was still something to kill; a zombie counts until its new parent asks about it."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -34,11 +34,11 @@ class Stack:
         """In the order in which they are stopped, callers before what they call; together they get 9 s."""
         at = self.addresses
         return (
-            self._server("gateway", at.gateway, FUNCTIONS_FRAMEWORK, "--target", "gateway", "--asgi", grace_s=3),
+            self._server("gateway", at.gateway, FUNCTIONS_FRAMEWORK, "--target", "gateway", "--asgi", grace_s=2.5),
             self._program("scheduler", PYTHON, "-m", "local.scheduler"),
             self._program("dispatcher", PYTHON, "-m", "local.dispatcher"),
-            self._server("routes", at.routes, FUNCTIONS_FRAMEWORK, "--target", "routes", grace_s=2),
-            self._server("worker", at.worker, PYTHON, "-m", "jobs.ml_worker.main", grace_s=2),
+            self._server("routes", at.routes, FUNCTIONS_FRAMEWORK, "--target", "routes", grace_s=1.5),
+            self._server("worker", at.worker, PYTHON, "-m", "jobs.ml_worker.main", grace_s=3),
         )
 
     def _program(self, name: str, *command: str) -> Program:

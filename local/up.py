@@ -1,13 +1,10 @@
 """`./omni up`: the whole platform on one machine."""
 
 import asyncio
-import fcntl
-import os
 import random
 import secrets
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -17,6 +14,7 @@ from rich.table import Table
 
 from local import model_choice
 from local.addresses import Addresses, PortTaken
+from local.claim import AlreadyUp, claimed
 from local.credentials import Credentials, UnusableCredentials, write_private
 from local.guard import Guard
 from local.journal import Journal, compact, json_screen, terminal_screen
@@ -26,50 +24,31 @@ from local.supervisor import StartFailed, Supervisor
 from shared.catalogue import CatalogueError
 from shared.settings import Settings, SettingsError, environment
 
+PORTS_FILE = "ports.json"
 PROBE_TIMEOUT_S = 2.0
-
-
-class AlreadyUp(Exception):
-    """A stack runs on this state folder."""
 
 
 def run(port: int, state: str, model: str | None) -> int:
     """Runs the stack until Ctrl-C; the exit status. `state` names what holds it, `model` is as in model_choice."""
     try:
         settings = Settings.load()
-        with claimed(settings.state_dir):
-            return _run(_stack(settings, port, state, model))
+        with claimed(settings.state_dir) as claim:
+            return _run(_stack(settings, port, state, model), claim)
     except (AlreadyUp, CatalogueError, PortTaken, SettingsError, UnknownModel, UnusableCredentials) as error:
         click.echo(f"Error: {error}", err=True)
         return 1
 
 
-@contextmanager
-def claimed(state_dir: Path) -> Iterator[None]:
-    """Holds the state folder for this process alone; AlreadyUp when another stack has it."""
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (state_dir / "up.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise AlreadyUp(f"the platform is up already from {state_dir} (process {lock.read().strip()})") from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
-
-
 def _stack(settings: Settings, port: int, state: str, model: str | None) -> Stack:
     choice = model_choice.choose(model, settings)
-    addresses = Addresses.choose(port, random.SystemRandom().choice)
+    addresses = Addresses.choose(port, settings.state_dir / PORTS_FILE, random.SystemRandom().choice)
     credentials = Credentials.made_once(settings.state_dir, lambda: secrets.token_hex(24))
     return Stack(environment(), state, settings.state_dir.resolve(), addresses, credentials, choice)
 
 
-def _run(stack: Stack) -> int:
+def _run(stack: Stack, claim: int) -> int:
     screen = terminal_screen if sys.stderr.isatty() else json_screen
-    with closing(Journal(stack.state_dir / "logs", screen(sys.stderr))) as journal, closing(Guard()) as guard:
+    with closing(Journal(stack.state_dir / "logs", screen(sys.stderr))) as journal, closing(Guard(claim)) as guard:
         try:
             asyncio.run(_supervise(stack, journal, guard))
         except StartFailed as failure:

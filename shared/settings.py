@@ -25,6 +25,8 @@ class Settings:
         False, "RUN_AS_INTERNAL",
         "Stand behind the gateway: take `/internal/...` paths, believe the caller it signed, skip limits and usage.",
     )  # fmt: skip
+    host: str = knob("127.0.0.1", "HOST", "Address the worker listens on; `0.0.0.0` in a container.")
+    port: int = knob(8080, "PORT", "Port the worker listens on; 0: any free one.", least=0)
     routes_url: str = knob(
         "http://127.0.0.1:8081", "OMNI_ROUTES_URL", "Where route functions answer; `{name}` becomes the route's name."
     )
@@ -53,6 +55,20 @@ class Settings:
     )
     body_timeout_s: float = knob(
         30.0, "OMNI_BODY_TIMEOUT_S", "Time a caller has to send the body; after that 408.", unit="s", least=0.1
+    )
+    keep_alive_s: float = knob(
+        10.0,
+        "OMNI_KEEP_ALIVE_S",
+        "A stream silent for this long gets a comment, until its first token.",
+        unit="s",
+        least=0.1,
+    )
+    upstream_idle_s: float = knob(
+        30.0,
+        "OMNI_UPSTREAM_IDLE_S",
+        "How long an idle connection to an upstream is kept; below what the upstream keeps it.",
+        unit="s",
+        least=0.1,
     )
     key_cache_s: float = knob(
         4.0,

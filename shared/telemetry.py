@@ -32,6 +32,7 @@ LIMIT_DECISIONS = Counter("omni_limit_decisions_total", "Limiter's answers.", ("
 UPSTREAM_FAILURES = Counter(
     "omni_upstream_failures_total", "Exchanges with an upstream that failed.", ("model", "reason")
 )
+UPSTREAM_STATE = Gauge("omni_upstream_state", "Breaker: 0 closed, 1 half open, 2 open.", ("model", "upstream"))
 JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
 JOBS_RUNNING = Gauge("omni_jobs_running", "Jobs this process runs now.")
 SLOTS_BUSY = Gauge("omni_worker_slots_busy", "Slots of the engine in use.")
@@ -68,6 +69,10 @@ def start_logging(service: str, level: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
+PROBES = frozenset({"health", "ready", "metrics"})
+"""Routes that machines ask all day long: their requests are logged for debugging only."""
+
+
 class RequestLog:
     """Writes one JSON line a request straight to standard error: the logging machinery would cost ten times as much.
 
@@ -79,6 +84,8 @@ class RequestLog:
         self._logger = logging.getLogger("omni.requests")
 
     def write(self, level: int, message: str, fields: dict[str, Any]) -> None:
+        if level == logging.INFO and fields["route"] in PROBES:
+            level = logging.DEBUG
         if not self._logger.isEnabledFor(level):
             return
         line = {

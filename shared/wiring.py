@@ -38,9 +38,9 @@ class Ports:
 
     @cached_property
     def upstream(self) -> Upstream:
-        from shared.adapters.pyreqwest_upstream import PyreqwestUpstream
+        from shared.adapters.aiohttp_upstream import AiohttpUpstream
 
-        return PyreqwestUpstream()
+        return AiohttpUpstream(self.settings.upstream_idle_s)
 
     @cached_property
     def store(self) -> Store:

@@ -17,11 +17,17 @@ class CallerLeft(Exception):
     """The caller closed the connection."""
 
 
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
 class Inference(msgspec.Struct):
     """What the gateway reads of an inference request; the rest passes through as it came."""
 
     model: str
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
 
 
 _decode_inference = msgspec.json.Decoder(Inference).decode
@@ -29,6 +35,12 @@ _decode_inference = msgspec.json.Decoder(Inference).decode
 
 async def read(exchange: Exchange, settings: Settings) -> bytes:
     """The whole body. PayloadTooLarge, BodyTimeout, or CallerLeft when the caller hangs up half-way."""
+    if exchange.content is None:
+        exchange.content = await _receive(exchange, settings)
+    return exchange.content
+
+
+async def _receive(exchange: Exchange, settings: Settings) -> bytes:
     most = settings.max_body_bytes
     declared = exchange.headers.get(b"content-length", b"0")
     if not declared.isdigit() or int(declared) > most:
@@ -53,6 +65,13 @@ async def _collect(exchange: Exchange, most: int) -> bytes:
         parts.append(part)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def asked(exchange: Exchange, settings: Settings) -> Inference:
+    """What an inference request asks for; InvalidRequest names the field that is wrong."""
+    if exchange.asked is None:
+        exchange.asked = inference(await read(exchange, settings), settings.max_json_depth)
+    return exchange.asked
 
 
 def inference(body: bytes, max_depth: int) -> Inference:

@@ -1,12 +1,15 @@
 """One request on its way through the pipeline, and what the stages have learnt of it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.core.keys import Caller
 from shared.manifest import Route
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
+
+if TYPE_CHECKING:
+    from functions.gateway.body import Inference
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -18,8 +21,11 @@ CLIENT_CLOSED_REQUEST = 499
 
 class Exchange:
     __slots__ = (
+        "answered_from",
+        "asked",
         "body_bytes_sent",
         "caller",
+        "content",
         "headers",
         "method",
         "model",
@@ -50,7 +56,13 @@ class Exchange:
         self.route: Route | None = None
         self.params: dict[str, str] = {}
         self.caller: Caller | None = None
+        self.content: bytes | None = None
+        """The body, once it has been read."""
+        self.asked: Inference | None = None
+        """What the body of an inference request asks for, once it has been decoded."""
         self.model = ""
+        self.answered_from = ""
+        """`cache` or `replay` when the answer was there already, so that it costs nothing."""
         self.tokens_in = 0
         self.tokens_out = 0
         self.reply_headers: list[tuple[str, str]] = [("x-request-id", self.request_id)]

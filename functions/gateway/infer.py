@@ -1,113 +1,97 @@
-"""Sends an inference request to the model's upstreams: the next one when the first cannot take it."""
+"""Answers an inference request from the model's upstreams: from another one, or at another try, where that is safe."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
 
 from functions.gateway import body
+from functions.gateway.attempt import Attempt, Call, TryAgain
 from functions.gateway.exchange import Exchange
-from functions.gateway.relay import note_usage, relay_stream, relay_whole
-from functions.gateway.signer import CallerSigner
-from functions.gateway.upstream_errors import from_answer
+from functions.gateway.keep_alive import KeepAlive
 from shared import telemetry
 from shared.catalogue import Catalogue
-from shared.core.errors import OmniError, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.core.breaker import Breaker
+from shared.core.errors import OmniError, Unavailable
 from shared.core.keys import Caller
-from shared.core.routing import UpstreamTarget, attempt_order
+from shared.core.retries import MOST_RETRIES, RetryBudget, delay_s
+from shared.core.routing import Model, UpstreamTarget, attempt_order
 from shared.manifest import Route
 from shared.ports.clock import Clock
-from shared.ports.secrets import Secrets
-from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, Response, TimedOut, Upstream
 from shared.settings import Settings
-from shared.web.door import INTERNAL_PREFIX
-
-WORTH_ANOTHER = frozenset({429, 502, 503})
-"""Statuses that say the upstream did not run the model, so that the next one may."""
 
 
-@dataclass(frozen=True, slots=True)
 class Infer:
-    settings: Settings
-    catalogue: Catalogue
-    upstream: Upstream
-    secrets: Secrets
-    signer: CallerSigner
-    clock: Clock
-    random: Callable[[], float]
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, attempt: Attempt, clock: Clock, random: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._attempt = attempt
+        self._now = clock.monotonic
+        self._random = random
+        self._retries = RetryBudget()
+        self._breakers: defaultdict[UpstreamTarget, Breaker] = defaultdict(Breaker)
 
     async def __call__(self, exchange: Exchange, route: Route, caller: Caller, content: bytes) -> None:
-        asked = body.inference(content, self.settings.max_json_depth)
-        model = self.catalogue.get(asked.model)
+        asked = await body.asked(exchange, self._settings)
+        model = self._catalogue.get(asked.model)
         exchange.model = model.id
-        targets = attempt_order(model.upstreams, self.random)
-        for target in targets[:-1]:
-            if await self._attempt(exchange, route, caller, content, target, last=False):
-                return
-        await self._attempt(exchange, route, caller, content, targets[-1], last=True)
+        self._retries.earn()
+        with KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else nullcontext() as keep_alive:
+            await self._answer(Call(exchange, route, caller, model, content, keep_alive))
 
-    async def _attempt(
-        self, exchange: Exchange, route: Route, caller: Caller, content: bytes, target: UpstreamTarget, *, last: bool
-    ) -> bool:
-        """Tries one upstream. True when the caller has its answer; False leaves it to the next one."""
-        request = self._request(exchange, route, caller, content, target)
+    async def _answer(self, call: Call) -> None:
+        for retry in range(1, MOST_RETRIES + 1):
+            try:
+                return await self._try_each_upstream(call)
+            except TryAgain as failure:
+                if not self._retries.spend():
+                    raise failure.error from failure
+            await asyncio.sleep(delay_s(retry, self._random()))
         try:
-            async with self.upstream.send(request) as response:
-                if response.status in WORTH_ANOTHER and not last:
-                    telemetry.UPSTREAM_FAILURES.labels(exchange.model, str(response.status)).inc()
-                    return False
-                await self._relay(exchange, response, target)
-                return True
-        except ConnectFailed as error:
-            telemetry.UPSTREAM_FAILURES.labels(exchange.model, "connect").inc()
-            if last:
-                raise _unreachable(exchange.model, error) from error
-            return False
-        except TimedOut as error:
-            telemetry.UPSTREAM_FAILURES.labels(exchange.model, "timeout").inc()
-            raise UpstreamTimeout(detail=str(error)) from error
-        except BrokenOff as error:
-            telemetry.UPSTREAM_FAILURES.labels(exchange.model, "broken_off").inc()
-            raise UpstreamFailed("The model's server broke off.", detail=str(error)) from error
+            await self._try_each_upstream(call)
+        except TryAgain as failure:
+            raise failure.error from failure
 
-    async def _relay(self, exchange: Exchange, response: Response, target: UpstreamTarget) -> None:
-        if response.status >= 400:
-            raise from_answer(
-                response.status, await response.read(), response.header("retry-after"), trusted=target.is_worker
-            )
-        if response.header("content-type").startswith("text/event-stream"):
-            await relay_stream(exchange, response, self.clock)
-        else:
-            note_usage(exchange, await relay_whole(exchange, response))
+    async def _try_each_upstream(self, call: Call) -> None:
+        last = TryAgain(_left_alone(call.model, 0))
+        for target in attempt_order(call.model.upstreams, self._random):
+            breaker = self._breakers[target]
+            if not breaker.admits(self._now()):
+                last = TryAgain(_left_alone(call.model, breaker.pause_left_s(self._now())))
+                continue
+            try:
+                return await self._guarded(call, target, breaker)
+            except TryAgain as failure:
+                last = failure
+        raise last
 
-    def _request(
-        self, exchange: Exchange, route: Route, caller: Caller, content: bytes, target: UpstreamTarget
-    ) -> OutgoingRequest:
-        if target.model != exchange.model:
-            content = body.with_model(content, target.model)
-        headers = [("content-type", "application/json"), ("x-request-id", exchange.request_id)]
-        if trace := exchange.header(b"traceparent"):
-            headers.append(("traceparent", trace))
-        if target.is_worker:
-            url = self.settings.worker_url + INTERNAL_PREFIX + route.path
-            headers.append(self.signer.header(caller))
-        else:
-            url = target.url + route.path.removeprefix("/v1")
-            headers += self._credentials(target)
-        return OutgoingRequest("POST", url, headers, content, route.timeout_s)
-
-    def _credentials(self, target: UpstreamTarget) -> list[tuple[str, str]]:
-        if not target.api_key_secret:
-            return []
-        if not (key := self.secrets.get(target.api_key_secret)):
-            raise Unavailable(
-                "The key of this model's upstream is not set.", detail=f"secret {target.api_key_secret} is missing"
-            )
-        return [("authorization", f"Bearer {key}")]
+    async def _guarded(self, call: Call, target: UpstreamTarget, breaker: Breaker) -> None:
+        """One attempt, from which the upstream's breaker learns. A refusal (4xx) is no failure of the upstream."""
+        succeeded: bool | None = None
+        try:
+            await self._attempt(call, target)
+            succeeded = True
+        except TryAgain as failure:
+            succeeded = failure.error.status == 429
+            raise
+        except OmniError as error:
+            succeeded = error.status < 500
+            raise
+        finally:
+            if succeeded is None:
+                breaker.forget_probe()
+            else:
+                before = breaker.state(self._now())
+                breaker.record(self._now(), succeeded=succeeded)
+                if (after := breaker.state(self._now())) is not before:
+                    telemetry.UPSTREAM_STATE.labels(call.model.id, target.url).set(after)
 
 
-def _unreachable(model: str, error: ConnectFailed) -> OmniError:
+def _left_alone(model: Model, pause_s: float) -> OmniError:
     return Unavailable(
-        f"No server for the model '{model}' can be reached.",
+        f"The servers for the model '{model.id}' keep failing and are left alone for a moment.",
         code="upstream_unavailable",
-        detail=str(error),
-        retry_after_s=2,
+        retry_after_s=pause_s,
     )

@@ -13,10 +13,8 @@ from starlette.requests import Request
 
 from functions.gateway import pipeline
 from functions.gateway.exchange import Exchange, Message, Receive, Send
-from functions.gateway.stage import Handler
 from shared import reporting, telemetry
 from shared.core.errors import Unavailable
-from shared.ports.clock import Clock
 from shared.settings import Settings
 from shared.web.system import SystemPages
 from shared.wiring import Ports
@@ -40,14 +38,15 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
 def build(settings: Settings, ports: Ports) -> Gateway:
     """The gateway as an ASGI application."""
     handle = pipeline.build(settings, ports, SystemPages("gateway", partial(_readiness, ports)))
-    return partial(_serve, handle, ports.clock)
+    now = ports.clock.monotonic
 
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await handle(Exchange(scope, receive, send, now()))
+        else:  # a WebSocket; lifespan events reach the framework before the first request
+            await send({"type": "websocket.close", "code": 1000})
 
-async def _serve(handle: Handler, clock: Clock, scope: Message, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        await handle(Exchange(scope, receive, send, clock.monotonic()))
-    else:  # a WebSocket; lifespan events reach the framework before the first request
-        await send({"type": "websocket.close", "code": 1000})
+    return application
 
 
 def _readiness(ports: Ports) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ import random
 
 from functions.gateway.admit import Admit
 from functions.gateway.answer_errors import answer_errors
+from functions.gateway.attempt import Attempt
 from functions.gateway.authenticate import Authenticate
 from functions.gateway.forward import Forward
 from functions.gateway.identify import Identify
@@ -30,7 +31,8 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     signer = CallerSigner(signing_key(ports.secrets), ports.clock)
     catalogue = Catalogue.load(settings.models_file)
     router = Router(manifest.behind_the_gateway(settings))
-    infer = Infer(settings, catalogue, ports.upstream, ports.secrets, signer, ports.clock, random.random)
+    attempt = Attempt(settings, ports.upstream, ports.secrets, signer, ports.clock)
+    infer = Infer(settings, catalogue, attempt, ports.clock, random.random)
     tracer = reporting.tracer(settings, "gateway")
     return fold(
         [

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from functions.gateway.exchange import Exchange
+from functions.gateway.keep_alive import KeepAlive
 from shared import telemetry
 from shared.ports.clock import Clock
 from shared.ports.upstream import Response
+from shared.telemetry import series
 
 PASSED_BACK = (
     "content-type",
@@ -40,13 +42,16 @@ async def relay_whole(exchange: Exchange, response: Response) -> bytes:
     return content
 
 
-async def relay_stream(exchange: Exchange, response: Response, clock: Clock) -> None:
+async def relay_stream(exchange: Exchange, response: Response, clock: Clock, keep_alive: KeepAlive | None) -> None:
     """Sends each part the moment it comes, and reads the token counts as they pass."""
-    await exchange.begin(response.status, passed_back(response))
+    if not exchange.status:
+        await exchange.begin(response.status, passed_back(response))
     first = True
     async for chunk in response.chunks():
         if first:
-            telemetry.FIRST_TOKEN.labels(exchange.model).observe(clock.monotonic() - exchange.started)
+            series(telemetry.FIRST_TOKEN, exchange.model).observe(clock.monotonic() - exchange.started)
+            if keep_alive:
+                keep_alive.stop()
             first = False
         await exchange.write(chunk, more=True)
         if b'"usage"' in chunk:

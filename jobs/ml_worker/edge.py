@@ -66,6 +66,7 @@ class Edge:
         self._inference = inference
         self._run_job = run_job
         self._slots = slots
+        self._request_log = telemetry.RequestLog("worker")
         self._jobs: set[asyncio.Task[None]] = set()
         served = [route for route in manifest.load() if route.kind == "inference"]
         self._router = Router([*served, TASKS_RUN, *manifest.SYSTEM])
@@ -90,13 +91,20 @@ class Edge:
         except ClientDisconnect:
             return
         finally:
-            facts.record(self._clock.monotonic(), self._settings.slow_request_s)
+            self._record(facts)
 
     async def release_jobs(self) -> None:
         """Stops the jobs that run here, so that another worker takes them up."""
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    def _record(self, facts: RequestFacts) -> None:
+        ended = self._clock.monotonic()
+        facts.measure(ended)
+        facts.write(self._request_log, ended, self._settings.slow_request_s)
+        if not self._settings.run_as_internal:  # otherwise the gateway has counted it
+            facts.track_usage()
 
     async def _response(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
         try:
@@ -164,8 +172,8 @@ class Edge:
         if not plan.stream:
             return _sent(Reply.json(await caller.unless_gone(request.receive, answer.whole())))
         blocks = answer.stream()
-        first = await caller.unless_gone(request.receive, anext(blocks))
-        telemetry.FIRST_TOKEN.labels(facts.model).observe(self._clock.monotonic() - facts.started)
+        first = await caller.unless_gone(request.receive, _first(blocks))
+        telemetry.series(telemetry.FIRST_TOKEN, facts.model).observe(self._clock.monotonic() - facts.started)
         return StreamingResponse(_events(first, blocks, facts), headers=EVENT_STREAM, media_type="text/event-stream")
 
 
@@ -179,6 +187,10 @@ async def _events(first: bytes, blocks: AsyncGenerator[bytes], facts: RequestFac
         except OmniError as error:
             log.error(error.message, extra={"fields": {"request_id": facts.request_id, "detail": error.detail}})
             yield b"data: " + problem.body(error, facts.request_id) + b"\n\n"
+
+
+async def _first(blocks: AsyncGenerator[bytes]) -> bytes:
+    return await anext(blocks)
 
 
 def _sent(reply: Reply) -> Response:

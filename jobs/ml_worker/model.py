@@ -32,6 +32,11 @@ class ServedModel:
         self._loaded: Loaded | None = None
         self._missing = "" if engine else "This worker serves no model: OMNI_WORKER_MODEL is 'none'."
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether it is worth waiting for."""
+        return not self._loaded and not self._missing
+
     def loaded(self) -> Loaded:
         """The model when it answers; Unavailable while it is loading, NotInstalled when there is none."""
         if self._loaded:

@@ -7,11 +7,10 @@ from typing import Any
 from jobs.ml_worker.completions.usage import Usage
 from shared import telemetry
 from shared.core.keys import Caller
+from shared.telemetry import RequestLog, series
 
 CALLER_LEFT = 499
 """Counted when the caller left before the answer began (nginx's number)."""
-
-log = logging.getLogger("omni.requests")
 
 
 @dataclass(slots=True)
@@ -27,19 +26,25 @@ class RequestFacts:
     status: int = CALLER_LEFT
     reply_headers: list[tuple[str, str]] = field(default_factory=list)
 
-    def record(self, ended: float, slow_s: float) -> None:
-        """One log line and the metrics. Neither keys nor bodies are in it."""
-        elapsed_s = ended - self.started
-        telemetry.REQUESTS.labels(self.route, self.method, self.status).inc()
-        telemetry.LATENCY.labels(self.route).observe(elapsed_s)
+    def measure(self, ended: float) -> None:
+        series(telemetry.REQUESTS, self.route, self.method, str(self.status)).inc()
+        series(telemetry.LATENCY, self.route).observe(ended - self.started)
+
+    def track_usage(self) -> None:
         if self.caller and self.model:
-            tokens = telemetry.TOKENS.labels
-            telemetry.TENANT_REQUESTS.labels(self.caller.tenant, self.model, self.route).inc()
-            tokens(self.caller.tenant, self.model, "input").inc(self.usage.prompt_tokens)
-            tokens(self.caller.tenant, self.model, "output").inc(self.usage.completion_tokens)
-        slow = elapsed_s > slow_s
+            tenant = self.caller.tenant
+            series(telemetry.TENANT_REQUESTS, tenant, self.model, self.route).inc()
+            series(telemetry.TOKENS, tenant, self.model, "input").inc(self.usage.prompt_tokens)
+            series(telemetry.TOKENS, tenant, self.model, "output").inc(self.usage.completion_tokens)
+
+    def write(self, log: RequestLog, ended: float, slow_s: float) -> None:
+        """One line; neither keys nor bodies are in it."""
+        elapsed_s = ended - self.started
         fields = self._fields() | {"ms": round(elapsed_s * 1000, 2)}
-        log.log(logging.WARNING if slow else logging.INFO, "slow request" if slow else "request", extra={"fields": fields})
+        if elapsed_s > slow_s:
+            log.write(logging.WARNING, "slow request", fields)
+        else:
+            log.write(logging.INFO, "request", fields)
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = {

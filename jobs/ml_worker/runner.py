@@ -11,12 +11,12 @@ from jobs.ml_worker.lease import Lease
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report, WorkerTask
 from shared import telemetry
-from shared.core.errors import NotFound, OmniError
+from shared.core.errors import NotFound, NotInstalled, OmniError
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
 from shared.jobs import Jobs
 
 SLOT_PATIENCE_S = 5.0
-"""How long a wake-up waits for a free slot. Were it sent back at once, a long backlog would come round all the time."""
+"""How long a wake-up waits for a free slot: sent back at once, those of a long backlog would come round ever again."""
 SLOT_POLL_S = 0.05
 STORE_THREADS = 4
 
@@ -27,13 +27,25 @@ log = logging.getLogger(__name__)
 
 
 class Runner:
-    def __init__(self, jobs: Jobs, tasks: Mapping[str, WorkerTask], slots: Slots, lease_s: float, owner: str) -> None:
-        """`owner` names this process in the leases it holds."""
+    def __init__(
+        self,
+        jobs: Jobs,
+        tasks: Mapping[str, WorkerTask],
+        slots: Slots,
+        ready: Callable[[], bool],
+        lease_s: float,
+        owner: str,
+        slot_patience_s: float = SLOT_PATIENCE_S,
+    ) -> None:
+        """`ready` tells whether work can begin: a model that is still loading must not cost jobs their attempts.
+        `owner` names this process in the leases it holds."""
         self._jobs = jobs
         self._tasks = tasks
         self._slots = slots
+        self._ready = ready
         self._lease_s = lease_s
         self._owner = owner
+        self._slot_patience_s = slot_patience_s
         self._threads = ThreadPoolExecutor(STORE_THREADS, "jobs")
 
     async def run(self, job_id: str, seq: int) -> None:
@@ -56,8 +68,8 @@ class Runner:
 
     async def _takes_slot(self) -> bool:
         loop = asyncio.get_running_loop()
-        end = loop.time() + SLOT_PATIENCE_S
-        while not self._slots.try_acquire():
+        end = loop.time() + self._slot_patience_s
+        while not (self._ready() and self._slots.try_acquire()):
             if loop.time() >= end:
                 return False
             await asyncio.sleep(SLOT_POLL_S)
@@ -82,7 +94,7 @@ class Runner:
             async with asyncio.timeout(job.timeout_s) as limit:
                 done = await self._perform(job, report)
         except OmniError as error:
-            return Failed(JobError(error.code, error.message, retryable=error.status == 429 or error.status >= 500))
+            return Failed(JobError(error.code, error.message, retryable=_may_pass(error)))
         except Exception as error:  # whatever a task does wrong ends its job, not the worker
             if isinstance(error, TimeoutError) and limit.expired():
                 return Failed(JobError("timeout", f"The job ran longer than {job.timeout_s:g} s.", retryable=False))
@@ -99,3 +111,8 @@ class Runner:
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs one of the synchronous ports' calls in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+
+
+def _may_pass(error: OmniError) -> bool:
+    """Whether another attempt may help: not with what the caller sent, nor with what is not installed."""
+    return error.status == 429 or (error.status >= 500 and not isinstance(error, NotInstalled))

@@ -41,6 +41,11 @@ QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Most items on a page."),
     "after": ({"type": "string"}, "The `next_cursor` of an earlier page."),
     "state": ({"type": "string", "enum": [state.value for state in State]}, "Only those in this state."),
+    "task": ({"type": "string"}, "Only those of this task."),
+    "metadata": (
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        "Only those whose metadata holds these pairs, as in `metadata[order]=42`.",
+    ),
     "tenant": ({"type": "string"}, "Only this tenant's."),
 }
 """What the names in the manifest's `query` mean; a name means the same on every route."""
@@ -158,7 +163,8 @@ def _path_parameters(route: Route) -> Iterator[Json]:
 def _query_parameters(route: Route) -> Iterator[Json]:
     for name in route.query:
         schema, meaning = QUERY_PARAMETERS[name]
-        yield {"name": name, "in": "query", "description": meaning, "schema": schema}
+        style = {"style": "deepObject"} if schema["type"] == "object" else {}
+        yield {"name": name, "in": "query", "description": meaning, "schema": schema, **style}
 
 
 def _security(scope: Scope | None) -> list[Json]:

@@ -38,7 +38,7 @@ def test_a_peer_that_cannot_be_had_is_named_with_the_reason() -> None:
     report = compare([Contender("Peer", "nothing", prepare)], QUICK)
 
     assert report.rows[0].summary is None
-    assert "Peer: its registry does not answer" in text(report)
+    assert "Peer has no figures: its registry does not answer" in text(report)
 
 
 def test_an_unknown_bench_is_refused() -> None:
@@ -51,6 +51,6 @@ def test_a_figure_is_the_median_with_its_range() -> None:
 
 
 def test_one_core_is_said_to_be_shared() -> None:
-    report = Report.over(describe(Cores(0, 0)), "nginx", QUICK, [])
+    report = Report.over(describe(), Cores(0, 0), "nginx", QUICK, [])
 
     assert "every rate is too low" in text(report)

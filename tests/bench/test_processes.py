@@ -41,13 +41,15 @@ def test_the_bench_itself_stays_where_it_was(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ends_is_quoted(tmp_path: Path) -> None:
-    with running(Program((sys.executable, "-c", "raise SystemExit('no port left')"), 0), tmp_path / "log") as server:
+    with running(
+        Program((sys.executable, "-c", "raise SystemExit('no port left')"), 0), tmp_path / "server.log"
+    ) as server:
 
         def ended() -> bool:
             try:
                 server.require_alive()
             except BenchError as error:
-                return str(error) == "it ended with status 1: no port left"
+                return str(error) == "server ended with status 1: no port left"
             return False
 
         wait_until(ended, description="the end")

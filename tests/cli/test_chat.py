@@ -110,7 +110,10 @@ def test_a_model_that_does_not_exist_is_told(omni: Omni, platform: Platform) -> 
 def test_a_catalogue_without_a_chat_model_is_told(omni: Omni, platform: Platform) -> None:
     platform.instead["GET", "/v1/models"] = lambda _: Said(200, {"data": []})
     result = omni("chat", "Hello")
-    assert (result.exit_code, result.stderr) == (1, "Error: The catalogue (models.toml) has no model that chats.\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: The catalogue (models.toml) has no model of the kind 'chat'.\n",
+    )
 
 
 def test_line_separators_inside_an_answer_survive(omni: Omni, platform: Platform) -> None:

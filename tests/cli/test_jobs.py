@@ -21,6 +21,15 @@ def test_submitting_prints_the_id_alone(omni: Omni, platform: Platform) -> None:
     assert platform.asked[-1].body == {"task": "chat_completions", "input": MESSAGES, "model": MODEL}
 
 
+def test_a_model_is_chosen_where_none_is_named(omni: Omni, platform: Platform) -> None:
+    omni("jobs", "submit", "chat_completions", "--input", '{"messages": []}')
+    assert platform.asked[-1].body == {"task": "chat_completions", "input": {"messages": []}, "model": MODEL}
+    omni("jobs", "submit", "chat_completions", "--input", '{"messages": [], "model": "m"}')
+    assert "model" not in platform.asked[-1].body
+    omni("jobs", "submit", "chat_completions", "--input", '{"messages": []}', "--model", "n")
+    assert platform.asked[-1].body["model"] == "n"
+
+
 @pytest.mark.parametrize("source", ["text", "file", "pipe"])
 def test_input_comes_from_the_line_a_file_or_a_pipe(
     omni: Omni, platform: Platform, tmp_path: Path, source: str
@@ -39,7 +48,8 @@ def test_input_comes_from_the_line_a_file_or_a_pipe(
         (("--prompt", "a", "--input", "{}"), "Give either --prompt, or a task and its --input."),
         (("--input", "{}"), "--input needs a task"),
         (("other", "--prompt", "a"), "--prompt is for the task chat_completions"),
-        (("any_task", "--input", "{"), "--input holds no JSON"),
+        (("any_task", "--input", "{"), "--input holds no JSON object"),
+        (("any_task", "--input", "[]"), "--input holds no JSON object"),
         (("any_task", "--input", "@/nowhere"), "/nowhere: No such file or directory"),
     ],
 )
@@ -87,8 +97,8 @@ def test_json_is_the_platforms_own_document(omni: Omni) -> None:
 def test_jobs_are_a_table(omni: Omni, platform: Platform) -> None:
     omni("jobs", "submit", "--prompt", "Hello")
     lines = omni("jobs", "list", "--state", "queued").stdout.splitlines()
-    assert lines[0].split() == ["ID", "TASK", "STATE", "CREATED"]
-    assert lines[1].split()[:4] == ["job0", "chat_completions", "queued", "(dispatched)"]
+    assert lines[0].split() == ["ID", "STATE", "TOOK", "TASK", "MADE"]
+    assert lines[1].split()[:4] == ["job0", "queued", "-", "chat_completions"]
     assert platform.asked[-1].query["state"] == "queued"
 
 

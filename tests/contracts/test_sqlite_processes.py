@@ -45,9 +45,11 @@ while True:
     store.transact(write)
     print(n, flush=True)
 """
-READ_AFTER_FORK = """
+WRITE_AFTER_FORK = """
 store.transact(lambda transaction: transaction.put("jobs", "a", {"id": "a"}))
+before = store._database.connection()
 child = os.fork()
+assert (store._database.connection() is before) == bool(child)
 for _ in range(50):
     store.transact(lambda transaction: transaction.put("jobs", str(os.getpid()), {"id": "a"}))
 if child:
@@ -107,7 +109,7 @@ def test_what_a_killed_writer_had_committed_stays_and_is_whole(path: Path) -> No
 
 def test_a_store_that_was_used_can_be_used_on_both_sides_of_a_fork(path: Path) -> None:
     """The functions' server forks after it has built the application."""
-    assert run(READ_AFTER_FORK, path) == 0
+    assert run(WRITE_AFTER_FORK, path) == 0
 
 
 def test_a_thread_that_ends_closes_its_connection(path: Path) -> None:

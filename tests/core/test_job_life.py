@@ -48,7 +48,7 @@ class JobLife(RuleBasedStateMachine):
         before = self.job
         had_lease = jobs.has_live_lease(before, self.now)
         self.become(jobs.claim(before, before.dispatch_seq - back, "w", self.now, LEASE_S))
-        if self.job.epoch > before.epoch:
+        if self.job is not before and self.job.state is State.RUNNING:
             assert not had_lease
             assert self.job.epoch == before.epoch + 1
             self.runs.append(self.job.epoch)

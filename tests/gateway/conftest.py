@@ -10,7 +10,7 @@ import pytest
 
 from functions.gateway.main import build
 from shared.adapters.environment_secrets import EnvironmentSecrets
-from shared.ports.upstream import OutgoingRequest, UpstreamError
+from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
 from shared.wiring import Ports
 from tests.fakes import FakeClock, FakeResponse, FakeStore, FakeUpstream
@@ -42,17 +42,17 @@ Answer = Callable[[OutgoingRequest], FakeResponse | UpstreamError]
 class World:
     """A gateway, and everything it can see."""
 
-    def __init__(self, tmp_path: Path, **settings: Any) -> None:
+    def __init__(self, tmp_path: Path, upstream: Upstream | None = None, **settings: Any) -> None:
         catalogue = tmp_path / "models.toml"
         catalogue.write_text(CATALOGUE)
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
         self.upstream = FakeUpstream(lambda _: FakeResponse.json(COMPLETION))
         self.settings = Settings(
-            models_file=catalogue, worker_url="http://worker", routes_url="http://routes", **settings
+            **{"models_file": catalogue, "worker_url": "http://worker", "routes_url": "http://routes"} | settings
         )
         ports = Ports(self.settings)
-        ports.clock, ports.store, ports.upstream = self.clock, self.store, self.upstream
+        ports.clock, ports.store, ports.upstream = self.clock, self.store, upstream or self.upstream
         ports.secrets = EnvironmentSecrets(SECRETS)
         self.gateway = build(self.settings, ports)
 

@@ -69,6 +69,37 @@ def test_refusals_of_every_shape_become_the_one_shape(world: World, told: object
     assert response.json()["error"]["message"] == "bad temperature"
 
 
+def test_a_request_the_model_never_saw_is_tried_again(world: World) -> None:
+    failures = iter([ConnectFailed("refused"), FakeResponse.json({}, 503)])
+    world.answers(lambda _: next(failures, None) or FakeResponse.json(COMPLETION))
+    assert world.chat().json() == COMPLETION
+    assert len(world.upstream.requests) == 3
+
+
+def test_after_repeated_failures_an_upstream_is_left_alone(world: World) -> None:
+    world.answers(lambda _: BrokenOff("reset"))
+    for _ in range(5):
+        world.chat()
+    response = world.chat()
+    assert problem(response) == (503, "upstream_unavailable", None)
+    assert response.headers["retry-after"] == "1"
+    assert len(world.upstream.requests) == 5
+
+
+def test_an_upstream_left_alone_is_probed_and_taken_back(world: World) -> None:
+    world.answers(lambda _: BrokenOff("reset"))
+    for _ in range(5):
+        world.chat()
+    world.answers(lambda _: FakeResponse.json(COMPLETION))
+    world.clock.advance(1.1)
+    assert [world.chat().status_code for _ in range(3)] == [200] * 3
+
+
+def test_the_callers_own_mistakes_are_no_failures_of_the_upstream(world: World) -> None:
+    world.answers(lambda _: FakeResponse.json({"error": {"message": "no"}}, 400))
+    assert {world.chat().status_code for _ in range(10)} == {400}
+
+
 def test_a_stream_passes_through_byte_by_byte(world: World) -> None:
     events = [
         b'data: {"choices":[]}\n\n',

@@ -25,12 +25,14 @@ LEASE_S = 60.0
 
 
 class CountingStore:
-    """Counts what Firestore would bill: documents read and written."""
+    """Counts what Firestore would bill: documents read and written. Refuses transactions while it is broken."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.reads = 0
         self.writes = 0
+        self.broken = False
+        self.refusals = 0
 
     def get(self, collection: str, key: str) -> Document | None:
         self.reads += 1
@@ -42,6 +44,9 @@ class CountingStore:
         return page
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
+        if self.broken:
+            self.refusals += 1
+            raise Unavailable("The store is not available.")
         return self._store.transact(lambda transaction: work(CountingTransaction(transaction, self)))
 
     def ping(self) -> None:

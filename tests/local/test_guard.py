@@ -1,9 +1,11 @@
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,20 @@ def test_a_supervisor_that_closes_the_guard_leaves_the_groups_alone(sleeper: sub
         guard.watch([sleeper.pid])
 
     assert sleeper.poll() is None
+
+
+def test_a_lock_is_held_until_the_groups_are_gone(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        guard = Guard(held.fileno())
+    guard.watch([sleeper.pid])
+
+    with lock.open() as wanted:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(wanted, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        guard._process.communicate()
+        fcntl.flock(wanted, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_a_killed_guard_is_replaced_at_the_next_change(sleeper: subprocess.Popen[bytes]) -> None:

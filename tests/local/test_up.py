@@ -6,6 +6,7 @@ import pytest
 
 from local import up
 from local.addresses import HOST
+from local.claim import claimed
 from tests.machine import free_port
 
 
@@ -27,7 +28,7 @@ def test_a_taken_port_is_an_error_that_names_it(capsys: pytest.CaptureFixture[st
 def test_a_second_stack_on_the_same_state_is_an_error_that_names_the_first(
     state_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with up.claimed(state_dir):
+    with claimed(state_dir):
         assert up.run(free_port(), "sqlite", "none") == 1
 
     assert f"is up already from {state_dir} (process {os.getpid()})" in capsys.readouterr().err
@@ -36,7 +37,7 @@ def test_a_second_stack_on_the_same_state_is_an_error_that_names_the_first(
 def test_the_state_is_free_again_after_a_failed_start(state_dir: Path) -> None:
     assert up.run(free_port(), "sqlite", "nonsense") == 1
 
-    with up.claimed(state_dir):
+    with claimed(state_dir):
         pass
 
 

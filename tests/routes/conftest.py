@@ -15,6 +15,7 @@ from shared.core.signing import HEADER, sign
 from shared.settings import Settings
 from shared.wiring import Ports
 
+MODELS = Path(manifest.__file__).parent.parent / "models.toml"
 SECRETS = {
     "API_KEYS": "prod-key-acme-1,free-key-ann-1,master-key-root-1",
     "OMNI_SIGNING_KEY": "signing",
@@ -27,9 +28,8 @@ ACME = Caller("k-acme", "acme", Tier.PREMIUM, frozenset({Scope.JOBS, Scope.INFER
 class Routes:
     """A process that serves every route function."""
 
-    def __init__(self, tmp_path: Path, *, internal: bool) -> None:
-        catalogue = Path(manifest.__file__).parent.parent / "models.toml"
-        self.settings = Settings(state_dir=tmp_path, models_file=catalogue, run_as_internal=internal)
+    def __init__(self, tmp_path: Path, *, internal: bool, models_file: Path = MODELS) -> None:
+        self.settings = Settings(state_dir=tmp_path, models_file=models_file, run_as_internal=internal)
         self.ports = Ports(self.settings)
         self.ports.secrets = EnvironmentSecrets(SECRETS)
         served = [route for route in manifest.load() if route.kind != "inference"]

@@ -67,8 +67,11 @@ class Shape:
 
 
 def _token(told: dict[str, Any], top: int) -> dict[str, Any]:
-    bare = {"token": told["token"], "logprob": told["logprob"], "bytes": told["bytes"]}
-    return bare | {"top_logprobs": [_token(each, 0) for each in told.get("top_logprobs", ())[:top]]}
+    return _bare(told) | {"top_logprobs": [_bare(each) for each in told["top_logprobs"][:top]]}
+
+
+def _bare(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in ("token", "logprob", "bytes")}
 
 
 def _alternatives(told: dict[str, Any], top: int) -> dict[str, float]:

@@ -1,0 +1,115 @@
+"""One request to one upstream, and what its failure means."""
+
+from dataclasses import dataclass
+
+from functions.gateway import body
+from functions.gateway.exchange import Exchange
+from functions.gateway.keep_alive import KeepAlive
+from functions.gateway.relay import note_usage, relay_stream, relay_whole
+from functions.gateway.signer import CallerSigner
+from functions.gateway.upstream_errors import from_answer
+from shared import telemetry
+from shared.core.errors import OmniError, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.core.keys import Caller
+from shared.core.routing import Model, UpstreamTarget
+from shared.manifest import Route
+from shared.ports.clock import Clock
+from shared.ports.secrets import Secrets
+from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, Response, TimedOut, Upstream
+from shared.settings import Settings
+from shared.web.door import INTERNAL_PREFIX
+
+MODEL_DID_NOT_RUN = frozenset({429, 502, 503})
+"""Statuses after which another try is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One inference request, and all that is known of it."""
+
+    exchange: Exchange
+    route: Route
+    caller: Caller
+    model: Model
+    content: bytes
+    keep_alive: KeepAlive | None
+
+
+class TryAgain(Exception):
+    """The model did not run: the same request may be sent again, here or elsewhere."""
+
+    def __init__(self, error: OmniError) -> None:
+        super().__init__(error.message)
+        self.error = error
+        """What the caller is told if there is no other try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    settings: Settings
+    upstream: Upstream
+    secrets: Secrets
+    signer: CallerSigner
+    clock: Clock
+
+    async def __call__(self, call: Call, target: UpstreamTarget) -> None:
+        """Answers the caller from `target`. Raises TryAgain, or the error that ends it."""
+        try:
+            async with self.upstream.send(self._request(call, target)) as response:
+                await self._relay(call, target, response)
+        except ConnectFailed as error:
+            self._count(call, "connect")
+            raise TryAgain(_unreachable(call.model, error)) from error
+        except TimedOut as error:
+            self._count(call, "timeout")
+            raise UpstreamTimeout(detail=str(error)) from error
+        except BrokenOff as error:
+            self._count(call, "broken_off")
+            raise UpstreamFailed("The model's server broke off.", detail=str(error)) from error
+
+    async def _relay(self, call: Call, target: UpstreamTarget, response: Response) -> None:
+        exchange = call.exchange
+        if response.status >= 400:
+            content, retry_after = await response.read(), response.header("retry-after")
+            error = from_answer(response.status, content, retry_after, trusted=target.is_worker)
+            self._count(call, str(response.status))
+            raise TryAgain(error) if response.status in MODEL_DID_NOT_RUN else error
+        if response.header("content-type").startswith("text/event-stream"):
+            await relay_stream(exchange, response, self.clock, call.keep_alive)
+        else:
+            note_usage(exchange, await relay_whole(exchange, response))
+
+    def _request(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
+        content = call.content if target.model == call.model.id else body.with_model(call.content, target.model)
+        headers = [("content-type", "application/json"), ("x-request-id", call.exchange.request_id)]
+        if trace := call.exchange.header(b"traceparent"):
+            headers.append(("traceparent", trace))
+        if target.is_worker:
+            url = self.settings.worker_url + INTERNAL_PREFIX + call.route.path
+            headers.append(self.signer.header(call.caller))
+        else:
+            url = target.url + call.route.path.removeprefix("/v1")
+            headers += self._credentials(target)
+        return OutgoingRequest("POST", url, headers, content, call.route.timeout_s)
+
+    def _credentials(self, target: UpstreamTarget) -> list[tuple[str, str]]:
+        if not target.api_key_secret:
+            return []
+        if not (key := self.secrets.get(target.api_key_secret)):
+            raise Unavailable(
+                "The key of this model's upstream is not set.", detail=f"secret {target.api_key_secret} is missing"
+            )
+        return [("authorization", f"Bearer {key}")]
+
+    @staticmethod
+    def _count(call: Call, reason: str) -> None:
+        telemetry.UPSTREAM_FAILURES.labels(call.model.id, reason).inc()
+
+
+def _unreachable(model: Model, error: ConnectFailed) -> OmniError:
+    return Unavailable(
+        f"No server for the model '{model.id}' can be reached.",
+        code="upstream_unavailable",
+        detail=str(error),
+        retry_after_s=2,
+    )

@@ -1,0 +1,126 @@
+"""The ML worker as a service: `python -m jobs.ml_worker.main`."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from jobs.ml_worker.edge import Edge
+from jobs.ml_worker.engine_inference import EngineInference
+from jobs.ml_worker.engines.llama_cpp import LlamaCpp
+from jobs.ml_worker.model import NONE, ServedModel
+from jobs.ml_worker.runner import Runner
+from jobs.ml_worker.slots import Slots
+from jobs.ml_worker.tasks import registry
+from shared import reporting, telemetry
+from shared.core.errors import Unavailable
+from shared.identity import Authenticator
+from shared.jobs import Jobs
+from shared.settings import Settings
+from shared.web.door import Door, signing_key
+from shared.web.system import SystemPages
+from shared.wiring import Ports
+
+JOBS_MAY_END_WITHIN_S = 1.0
+STREAMS_MAY_END_WITHIN_S = 6.0
+CANCEL_AFTER_S = 9
+"""Cloud Run kills 10 s after it asked to stop."""
+KEEP_ALIVE_S = 75
+"""Longer than the gateway keeps an idle connection, so that it never sends into one that is being closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    application: Starlette
+    wind_down: Callable[[], Awaitable[None]]
+    """Ends what still runs, after a while in which it may end by itself."""
+
+
+class WorkerServer(uvicorn.Server):
+    """Winds the work down while uvicorn waits for the last connections."""
+
+    def __init__(self, config: uvicorn.Config, wind_down: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._wind_down = wind_down
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        winding_down = asyncio.ensure_future(self._wind_down())
+        await super().shutdown(sockets)
+        winding_down.cancel()
+
+
+def main() -> None:
+    settings = Settings.load()
+    telemetry.start_logging("worker", settings.log_level)
+    reporting.start_errors(settings, "worker")
+    worker = build(settings, Ports(settings))
+    config = uvicorn.Config(
+        worker.application,
+        settings.host,
+        settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=CANCEL_AFTER_S,
+    )
+    WorkerServer(config, worker.wind_down).run()
+
+
+def build(settings: Settings, ports: Ports) -> Worker:
+    """The worker, composed from the ports. Settings that cannot work raise SettingsError."""
+    slots = Slots(settings.worker_slots)
+    engine = None if settings.worker_model == NONE else LlamaCpp(settings)
+    model = ServedModel(settings, engine, ports.upstream)
+    inference = EngineInference(settings, model, ports.clock)
+    jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    runner = Runner(jobs, registry(inference), slots, lambda: not model.is_loading, settings.lease_s, owner)
+    pages = SystemPages("worker", partial(_readiness, ports, model))
+    edge = Edge(settings, ports.clock, _door(settings, ports), pages, inference, runner.run, slots)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as ending:
+            ending.push_async_callback(ports.upstream.close)
+            ending.callback(runner.close)
+            ending.push_async_callback(model.stop)
+            loading = asyncio.create_task(model.keep_running())
+            ending.callback(loading.cancel)
+            yield
+
+    async def wind_down() -> None:
+        await asyncio.sleep(JOBS_MAY_END_WITHIN_S)
+        await edge.release_jobs()
+        await asyncio.sleep(STREAMS_MAY_END_WITHIN_S - JOBS_MAY_END_WITHIN_S)
+        await model.stop()
+
+    return Worker(Starlette(routes=[Route("/{path:path}", edge)], lifespan=lifespan), wind_down)
+
+
+def _door(settings: Settings, ports: Ports) -> Door:
+    authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
+    return Door(settings, signing_key(ports.secrets), authenticator, ports.limiter, ports.clock)
+
+
+def _readiness(ports: Ports, model: ServedModel) -> Mapping[str, str]:
+    found = {"model": model.state}
+    for name, ping in (("store", ports.store.ping), ("queue", ports.queue.ping)):
+        try:
+            ping()
+            found[name] = "ok"
+        except Unavailable as error:
+            found[name] = error.message
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Streams over real connections: alive while a model starts, and stopped for a caller who leaves."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from shared.adapters.aiohttp_upstream import AiohttpUpstream
+from tests.gateway.conftest import CHAT, World
+
+KEY = {"authorization": "Bearer prod-key-acme-1"}
+
+
+class Model:
+    """A model's server that does what the test says, and notices when it is left alone."""
+
+    def __init__(self, answer: "Answer") -> None:
+        self._answer = answer
+        self.left_alone = asyncio.Event()
+
+    async def tokens(self, wait_s: float) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b'data: {"choices":[]}\n\n'
+                await asyncio.sleep(wait_s)
+        finally:
+            self.left_alone.set()
+
+    def application(self) -> Starlette:
+        async def serve(request: Request) -> Response:
+            return await self._answer(self, request)
+
+        return Starlette(routes=[Route("/{path:path}", serve, methods=["POST"])])
+
+
+@asynccontextmanager
+async def serving(application: Callable[..., Awaitable[None]]) -> AsyncIterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
+        task = asyncio.create_task(server.serve([listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = server.force_exit = True
+        await task
+
+
+@asynccontextmanager
+async def platform(tmp_path: Path, model: Model) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(model.application()) as model_url:
+        upstream = AiohttpUpstream(idle_s=1)
+        world = World(tmp_path, upstream, worker_url=model_url, keep_alive_s=0.2)
+        async with serving(world.gateway) as url, httpx.AsyncClient(base_url=url, headers=KEY, timeout=10) as client:
+            yield client
+        await upstream.close()
+
+
+def ask_streamed(tmp_path: Path, model: Model) -> str:
+    async def run() -> str:
+        async with platform(tmp_path, model) as client:
+            return (await client.post("/v1/chat/completions", json=CHAT | {"stream": True})).text
+
+    return asyncio.run(run())
+
+
+Answer = Callable[[Model, Request], Awaitable[Response]]
+
+
+async def slow_then_answer(_: Model, __: Request) -> Response:
+    await asyncio.sleep(0.7)
+    return Response(b"data: [DONE]\n\n", media_type="text/event-stream")
+
+
+async def slow_then_refuse(_: Model, __: Request) -> Response:
+    await asyncio.sleep(0.5)
+    return JSONResponse({"error": {"message": "no such thing"}}, 400)
+
+
+async def endless(model: Model, _: Request) -> Response:
+    return StreamingResponse(model.tokens(0.01), media_type="text/event-stream")
+
+
+async def silent(model: Model, request: Request) -> Response:
+    await request.body()
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+    model.left_alone.set()
+    return Response()
+
+
+def test_a_silent_stream_is_kept_alive_until_its_first_token(tmp_path: Path) -> None:
+    text = ask_streamed(tmp_path, Model(slow_then_answer))
+    assert text.count(": keep-alive\n\n") >= 2
+    assert text.endswith("data: [DONE]\n\n")
+
+
+def test_an_error_after_the_head_was_sent_is_an_event(tmp_path: Path) -> None:
+    last = ask_streamed(tmp_path, Model(slow_then_refuse)).strip().split("\n\n")[-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["message"] == "no such thing"
+
+
+@pytest.mark.parametrize("answer", [endless, silent])
+def test_a_caller_who_leaves_stops_the_model(tmp_path: Path, answer: Answer) -> None:
+    async def run() -> None:
+        model = Model(answer)
+        async with platform(tmp_path, model) as client:
+            request = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT | {"stream": True}))
+            await asyncio.sleep(0.5)
+            request.cancel()
+            async with asyncio.timeout(5):
+                await model.left_alone.wait()
+
+    asyncio.run(run())
