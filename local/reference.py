@@ -73,7 +73,7 @@ def _settings() -> Iterator[tuple[str, ...]]:
 def _metrics() -> Iterator[tuple[str, ...]]:
     for metric in vars(telemetry).values():
         if isinstance(metric, MetricWrapperBase):
-            described = metric.describe()[0]
+            (described,) = metric.describe()
             name = described.name + ("_total" if described.type == "counter" else "")
             yield f"`{name}`", ", ".join(metric._labelnames), described.documentation
 

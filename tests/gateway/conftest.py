@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ class World:
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
         self.upstream = FakeUpstream(lambda _: FakeResponse.json(COMPLETION))
-        self.settings = Settings(
-            **{"models_file": catalogue, "worker_url": "http://worker", "routes_url": "http://routes"} | settings
+        self.settings = replace(
+            Settings(worker_url="http://worker", routes_url="http://routes"), models_file=catalogue, **settings
         )
         ports = Ports(self.settings)
         ports.clock, ports.store, ports.upstream = self.clock, self.store, upstream or self.upstream

@@ -104,12 +104,18 @@ def test_408_when_the_body_stays_out(tmp_path: Path) -> None:
     first = iter([{"type": "http.request", "body": b'{"mod', "more_body": True}])
 
     async def receive() -> dict[str, Any]:
-        return next(first, None) or await asyncio.sleep(60, {})
+        for message in first:
+            return message
+        await asyncio.sleep(60)
+        return {}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(world.gateway(scope, receive, send))
+    async def run() -> None:
+        await world.gateway(scope, receive, send)
+
+    asyncio.run(run())
     assert sent[0]["status"] == 408
     assert b"body_timeout" in sent[1]["body"]
 

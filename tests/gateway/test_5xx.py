@@ -1,10 +1,11 @@
 """When upstreams fail: the caller learns what happened, and nothing of the operator's affairs."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut
+from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut, UpstreamError
 from tests.fakes import FakeResponse
 from tests.gateway.conftest import COMPLETION, World, problem
 
@@ -70,8 +71,8 @@ def test_refusals_of_every_shape_become_the_one_shape(world: World, told: object
 
 
 def test_a_request_the_model_never_saw_is_tried_again(world: World) -> None:
-    failures = iter([ConnectFailed("refused"), FakeResponse.json({}, 503)])
-    world.answers(lambda _: next(failures, None) or FakeResponse.json(COMPLETION))
+    failures: Iterator[FakeResponse | UpstreamError] = iter([ConnectFailed("refused"), FakeResponse.json({}, 503)])
+    world.answers(lambda _: next(failures, FakeResponse.json(COMPLETION)))
     assert world.chat().json() == COMPLETION
     assert len(world.upstream.requests) == 3
 
