@@ -26,7 +26,7 @@ def show_job(answer: Answer) -> None:
 def show_cancelled(answer: Answer) -> None:
     show_job(answer)
     if not answer.as_type(Job).is_final:
-        click.echo("It is asked to stop and will within seconds.", err=True)
+        click.echo("It was asked to stop and ends within seconds.", err=True)
 
 
 def show_jobs(answer: Answer) -> None:

@@ -23,8 +23,9 @@ STARTED = re.compile(r"(\w+) started as process (\d+)")
 class RunningStack:
     """Up on entering the context, down on leaving it. The folder keeps the state from one to the next."""
 
-    def __init__(self, state_dir: Path, port: int, model: str | None = None) -> None:
+    def __init__(self, state_dir: Path, port: int, model: str | None = None, **settings: str) -> None:
         self.state_dir = state_dir
+        self._settings = settings
         self.base_url = f"http://127.0.0.1:{port}"
         self._command = [sys.executable, "-m", "cli", "up", "--port", str(port), *(["--model", model] if model else [])]
 
@@ -36,7 +37,7 @@ class RunningStack:
         self._process = subprocess.Popen(
             self._command,
             cwd=CHECKOUT,
-            env={**inherited, "OMNI_STATE_DIR": str(self.state_dir)},
+            env={**inherited, **self._settings, "OMNI_STATE_DIR": str(self.state_dir)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
