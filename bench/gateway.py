@@ -4,7 +4,8 @@ Rounds alternate (A B C D, A B C D, ...). In a round one contender runs alone: i
 as fast as it answers, asked on one connection, and stopped. The server has one core for all its processes and
 threads; the load generator and the mock upstream have another. Measured are
 
-- requests a second on that core: right answers only, each one checked; and a second of processor time, which stays
+- requests a second on that core: right answers only, each one checked, and only of a contender that asked the upstream
+  for every one of them; and a second of processor time, which stays
   true when the machine is busy or the load generator is the limit;
 - added latency: p50 and p99 on one connection, less those of the upstream asked directly a moment before;
 - start: from the process's start to its first 200;
@@ -26,7 +27,7 @@ from bench.cores import Cores, pinned
 from bench.gateway_report import OMNI, Report, Row
 from bench.gateway_text import text
 from bench.machine import describe
-from bench.processes import BenchError, running
+from bench.processes import BenchError, Server, running
 from bench.rounds import Plan, Round, measure
 from bench.start import until_answer
 
@@ -48,7 +49,7 @@ class Entrant:
         except (Unavailable, BenchError) as error:
             self._trouble = str(error)
 
-    def play(self, upstream_port: int, plan: Plan, cores: Cores, scratch: Path) -> None:
+    def play(self, upstream: Server, plan: Plan, cores: Cores, scratch: Path) -> None:
         """One round, unless an earlier one failed."""
         if self._prepared is None or self._trouble:
             return
@@ -56,7 +57,7 @@ class Entrant:
         log = scratch / f"{self._contender.name} in round {number}.log"
         print(f"round {number} of {plan.rounds}: {self._contender.name}", file=sys.stderr, flush=True)
         try:
-            self._rounds.append(measure(self._prepared, upstream_port, plan, cores, log))
+            self._rounds.append(measure(self._prepared, upstream, plan, cores, log))
         except (BenchError, OSError) as error:  # OSError: it took no connection any more
             self._trouble = str(error)
 
@@ -86,7 +87,7 @@ def compare(contenders: list[Contender], plan: Plan) -> Report:
             entrants = [Entrant(contender, site) for contender in contenders]
             for _ in range(plan.rounds):
                 for entrant in entrants:
-                    entrant.play(program.port, plan, cores, scratch)
+                    entrant.play(server, plan, cores, scratch)
     return Report.over(machine, cores, mock.name(), plan, [entrant.row() for entrant in entrants])
 
 

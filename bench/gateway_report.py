@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bench import surroundings
 from bench.cores import Cores
 from bench.figures import Figure
 from bench.machine import Machine
@@ -66,13 +67,17 @@ class Report:
     rows: list[Row]
     ratios: dict[str, Figure]
     """Omni's requests a second over those of each peer on a whole core, round by round."""
+    others_share: float
+    """Of the whole machine, what other programs used in the worst round."""
     goals: dict[str, bool]
-    """Each goal that could be looked at, and whether the medians reach it."""
+    """Each goal that could be looked at, and whether the medians reach it; none when others used too much."""
 
     @classmethod
     def over(cls, machine: Machine, cores: Cores, upstream: str, plan: Plan, rows: list[Row]) -> "Report":
         ratios = _ratios(rows)
-        return cls(machine, cores, upstream, plan, rows, ratios, _goals(rows, ratios))
+        others = max((each.others_share for row in rows for each in row.rounds), default=0.0)
+        goals = _goals(rows, ratios) if others <= surroundings.MOST else {}
+        return cls(machine, cores, upstream, plan, rows, ratios, others, goals)
 
 
 def _ratios(rows: list[Row]) -> dict[str, Figure]:

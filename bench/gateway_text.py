@@ -2,6 +2,7 @@
 
 from bench.figures import table
 from bench.gateway_report import OMNI, Report, Row
+from bench.surroundings import verdict
 
 HEAD = [
     "",
@@ -22,7 +23,7 @@ MILLISECOND, MEBIBYTE = 1e-3, 2.0**20
 def text(report: Report) -> str:
     rows = table([HEAD, *(_cells(row) for row in report.rows)])
     notes = [note for row in report.rows for note in _notes(row)]
-    parts = [_heading(report), rows, "\n".join(notes), _ratios(report), _goals(report)]
+    parts = [_heading(report), rows, "\n".join(notes), _ratios(report), verdict(report.others_share, report.goals)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -69,8 +70,3 @@ def _notes(row: Row) -> list[str]:
 def _ratios(report: Report) -> str:
     parts = [f"{ratio.median:.3g} × {peer}{ratio.spread}" for peer, ratio in report.ratios.items()]
     return f"{OMNI}'s requests/s: {', '.join(parts)}" if parts else ""
-
-
-def _goals(report: Report) -> str:
-    lines = [f"{'reached' if reached else 'MISSED '}  {goal}" for goal, reached in report.goals.items()]
-    return "\n".join(["goals:", *lines]) if lines else ""

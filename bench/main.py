@@ -23,6 +23,8 @@ def run(name: str, args: list[str]) -> int:
     except BenchError as error:
         print(f"omni bench: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         signal.signal(signal.SIGTERM, before)
 

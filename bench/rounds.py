@@ -5,12 +5,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import load
+from bench import load, mock
 from bench.contender import Prepared, question
 from bench.cores import Cores
 from bench.load import Load
 from bench.processes import BenchError, Server, running
 from bench.start import until_answer
+from bench.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Round:
     """One connection to the upstream itself, just before `single`."""
     memory_rest_bytes: int
     memory_loaded_bytes: int
+    others_share: float
+    """Of the whole machine, what other programs used while this was measured."""
     failures: dict[str, int]
 
     @property
@@ -70,8 +73,8 @@ class Round:
         return self.single.p99_s - self.direct.p99_s
 
 
-def measure(prepared: Prepared, upstream_port: int, plan: Plan, cores: Cores, log: Path) -> Round:
-    """Runs the round; BenchError when the contender does not start or answers something else."""
+def measure(prepared: Prepared, upstream: Server, plan: Plan, cores: Cores, log: Path) -> Round:
+    """Runs the round; BenchError when the contender does not start, answers something else or from a cache."""
     asked = prepared.question
     started = time.perf_counter()
     with running(prepared.program, log, cores.server) as server:
@@ -80,9 +83,10 @@ def measure(prepared: Prepared, upstream_port: int, plan: Plan, cores: Cores, lo
         time.sleep(plan.settle_s)
         memory_rest = server.memory_bytes()
         load.apply(asked, plan.connections, plan.warm_s)
-        loaded, core_share = _under_load(server, prepared, plan)
+        surroundings, upstream_port = Surroundings(server, upstream), upstream.program.port
+        loaded, core_share = _under_load(server, prepared, upstream_port, plan)
         direct = load.apply(question(upstream_port), 1, plan.single_s)
-        single = load.apply(asked, 1, plan.single_s)
+        single = _passed_on(server, prepared, upstream_port, 1, plan.single_s)
         return Round(
             start_s=start_s,
             requests_per_s=loaded.requests_per_s,
@@ -92,11 +96,23 @@ def measure(prepared: Prepared, upstream_port: int, plan: Plan, cores: Cores, lo
             direct=Latency.of(direct),
             memory_rest_bytes=memory_rest,
             memory_loaded_bytes=server.memory_bytes(),
+            others_share=surroundings.others_share(),
             failures=dict(Counter(loaded.failures) + Counter(single.failures)),
         )
 
 
-def _under_load(server: Server, prepared: Prepared, plan: Plan) -> tuple[Load, float]:
+def _under_load(server: Server, prepared: Prepared, upstream_port: int, plan: Plan) -> tuple[Load, float]:
     cpu_before, before = server.cpu_s(), time.perf_counter()
-    loaded = load.apply(prepared.question, plan.connections, plan.load_s)
+    loaded = _passed_on(server, prepared, upstream_port, plan.connections, plan.load_s)
     return loaded, (server.cpu_s() - cpu_before) / (time.perf_counter() - before)
+
+
+def _passed_on(server: Server, prepared: Prepared, upstream_port: int, connections: int, seconds: float) -> Load:
+    """A load of which every answer came from the upstream; BenchError when some were given without asking it."""
+    before = mock.asked(upstream_port)
+    found = load.apply(prepared.question, connections, seconds)
+    passed_on = mock.asked(upstream_port) - before - 1  # the second look was counted as well
+    answered = len(found.latencies_s)
+    if passed_on < answered:
+        raise BenchError(f"{server.name} asked the upstream only {passed_on} times for {answered} answers")
+    return found

@@ -42,10 +42,13 @@ class Streamed:
 
 def stream(source: Source, bodies: list[bytes]) -> Streamed:
     """Sends all requests at once; BenchError unless every stream comes to its end."""
-    with ThreadPoolExecutor(len(bodies)) as threads:
+    threads = ThreadPoolExecutor(len(bodies))
+    try:
         started = time.perf_counter()
         answers = list(threads.map(lambda body: _read(source, body), bodies))
         seconds = time.perf_counter() - started
+    finally:
+        threads.shutdown(wait=False)  # when the bench is stopped: the streams end with their servers
     return Streamed(sum(tokens_in(source, answer) for answer in answers), seconds)
 
 
@@ -61,6 +64,8 @@ def _read(source: Source, body: bytes) -> bytes:
         connection.close()
     if answer.status != http.client.OK:
         raise BenchError(f"{source.name} answered {answer.status}: {content[:300]!r}")
+    if answer.getheader("age") is not None:
+        raise BenchError(f"{source.name} answered from a cache, so nothing was generated")
     return content
 
 

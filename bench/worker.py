@@ -1,12 +1,14 @@
 """`omni bench worker`: what the worker and the gateway take away from the tokens a second of the bare engine.
 
 The engine is asked directly, in a process of its own; through the worker, which has an engine of the same kind and
-options; and through the gateway before that worker. All three stream the same completions of the worker's default
-model, one and eight at a time, in alternating rounds and on all cores. Nobody else is asked meanwhile. A ratio is
-taken within a round; figures are medians over the rounds.
+options; and through the gateway before that worker. All three stream completions of the same length from the worker's
+default model, one and eight at a time, in alternating rounds and on all cores. No prompt is asked twice, so that no
+cache answers, neither the gateway's nor the engine's. A ratio is taken within a round; figures are medians over the
+rounds.
 """
 
 import argparse
+import itertools
 import json
 import re
 import sys
@@ -21,6 +23,7 @@ from bench.machine import describe
 from bench.processes import Program, Server, running
 from bench.start import until_ready
 from bench.streams import Source, stream
+from bench.surroundings import Surroundings
 from bench.worker_report import AT_ONCE, ENGINE, GATEWAY, WORKER, Plan, Rates, Report, text
 from shared.core import signing
 from shared.core.keys import USER_SCOPES, Caller, Tier
@@ -29,6 +32,8 @@ from shared.settings import Settings
 CHAT = "/v1/chat/completions"
 ADDRESS = re.compile(r"^http://.*:(\d+)$", re.MULTILINE)
 POLL_S = 0.02
+FIRST_DOORS = 1000
+"""Four digits from the start, so that all prompts are equally long."""
 QUICK = Plan(rounds=1, tokens=8)
 CALLER = Caller("bench", "bench", Tier.PREMIUM, USER_SCOPES, 0)
 
@@ -47,26 +52,29 @@ def compare(plan: Plan) -> Report:
     with tempfile.TemporaryDirectory(prefix="omni-bench-") as folder:
         environment = omni.environment(Path(folder) / "state")
         model = Settings.load(environment).worker_model
-        with _started(environment, Path(folder)) as sources:
-            rates = _rounds(sources, model, plan)
-    return Report.over(machine, model, plan, rates)
+        with _started(environment, Path(folder)) as (sources, servers):
+            doors = itertools.count(FIRST_DOORS)
+            for source in sources:
+                stream(source, _bodies(model, max(AT_ONCE), plan.tokens, doors))  # to warm up
+            surroundings = Surroundings(*servers)
+            rates = _rounds(sources, model, plan, doors)
+            others_share = surroundings.others_share()
+    return Report.over(machine, model, plan, rates, others_share)
 
 
-def _rounds(sources: list[Source], model: str, plan: Plan) -> Rates:
+def _rounds(sources: list[Source], model: str, plan: Plan, doors: Iterator[int]) -> Rates:
     rates: Rates = {at_once: {source.name: [] for source in sources} for at_once in AT_ONCE}
-    for source in sources:
-        stream(source, _bodies(model, max(AT_ONCE), plan.tokens))  # to warm up
     for number in range(1, plan.rounds + 1):
         print(f"round {number} of {plan.rounds}", file=sys.stderr, flush=True)
         for at_once in AT_ONCE:
             for source in sources:
-                streamed = stream(source, _bodies(model, at_once, plan.tokens))
+                streamed = stream(source, _bodies(model, at_once, plan.tokens, doors))
                 rates[at_once][source.name].append(streamed.tokens_per_s)
     return rates
 
 
 @contextmanager
-def _started(environment: dict[str, str], scratch: Path) -> Iterator[list[Source]]:
+def _started(environment: dict[str, str], scratch: Path) -> Iterator[tuple[list[Source], list[Server]]]:
     """The engine, the worker with its model loaded, and the gateway before it."""
     worker = omni.worker(environment)
     worker_url = f"http://127.0.0.1:{worker.port}"
@@ -79,11 +87,12 @@ def _started(environment: dict[str, str], scratch: Path) -> Iterator[list[Source
         engine_port = _engine_port(engine)
         until_ready(worker_server, "/ready")
         until_ready(gateway_server, "/ready")
-        yield [
+        sources = [
             Source(ENGINE, engine_port, CHAT, dict),
             _worker_source(worker, environment),
             _gateway_source(gateway, environment),
         ]
+        yield sources, [engine, worker_server, gateway_server]
 
 
 def _engine_port(engine: Server) -> int:
@@ -108,22 +117,23 @@ def _gateway_source(gateway: Program, environment: dict[str, str]) -> Source:
     return Source(GATEWAY, gateway.port, CHAT, lambda: headers)
 
 
-def _bodies(model: str, count: int, tokens: int) -> list[bytes]:
-    """One request a stream, each with a prompt of its own and exactly so many tokens to answer with."""
-    return [
-        json.dumps(
-            {
-                "model": model,
-                "messages": [{"role": "user", "content": f"Tell the story of a house with {number} doors."}],
-                "max_tokens": tokens,
-                "ignore_eos": True,
-                "temperature": 0,
-                "stream": True,
-                "stream_options": {"include_usage": True},
-            }
-        ).encode()
-        for number in range(2, count + 2)
-    ]
+def _bodies(model: str, count: int, tokens: int, doors: Iterator[int]) -> list[bytes]:
+    """One request a stream, each with exactly so many tokens to answer with and a prompt that no one had before."""
+    return [_body(model, tokens, next(doors)) for _ in range(count)]
+
+
+def _body(model: str, tokens: int, doors: int) -> bytes:
+    return json.dumps(
+        {
+            "model": model,
+            "messages": [{"role": "user", "content": f"{doors} doors has a house. Tell its story."}],
+            "max_tokens": tokens,
+            "ignore_eos": True,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+    ).encode()
 
 
 def _options(args: list[str]) -> argparse.Namespace:

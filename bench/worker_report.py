@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from bench import surroundings
 from bench.figures import Figure, table
 from bench.machine import Machine
+from bench.surroundings import verdict
 
 ENGINE, WORKER, GATEWAY = "engine", "worker", "gateway"
 AT_ONCE = (1, 8)
@@ -38,10 +40,13 @@ class Report:
     model: str
     plan: Plan
     rows: list[Row]
+    others_share: float
+    """Of the whole machine, what other programs used while the rounds ran."""
     goals: dict[str, bool]
+    """Empty when others used too much for a judgement."""
 
     @classmethod
-    def over(cls, machine: Machine, model: str, plan: Plan, rates: Rates) -> "Report":
+    def over(cls, machine: Machine, model: str, plan: Plan, rates: Rates, others_share: float) -> "Report":
         rows = [
             _row(name, at_once, rounds, of_engine=by_name[ENGINE])
             for at_once, by_name in rates.items()
@@ -49,7 +54,8 @@ class Report:
         ]
         last = next(row for row in rows if row.name == GATEWAY and row.at_once == AT_ONCE[-1])
         goal = f"{GOAL:.0%} of the engine through the gateway at {AT_ONCE[-1]} streams"
-        return cls(machine, model, plan, rows, {goal: last.of_engine.median >= GOAL})
+        goals = {goal: last.of_engine.median >= GOAL} if others_share <= surroundings.MOST else {}
+        return cls(machine, model, plan, rows, others_share, goals)
 
 
 def _row(name: str, at_once: int, rounds: list[float], of_engine: list[float]) -> Row:
@@ -68,6 +74,5 @@ def text(report: Report) -> str:
         [row.name, str(row.at_once), row.tokens_per_s.text(digits=1), row.of_engine.text(0.01, 1)]
         for row in report.rows
     ]
-    goals = [f"{'reached' if reached else 'MISSED '}  {goal}" for goal, reached in report.goals.items()]
     rows = table([["", "streams", "tokens/s", "% of the engine"], *cells])
-    return "\n\n".join([heading, rows, "\n".join(["goals:", *goals])])
+    return "\n\n".join(part for part in [heading, rows, verdict(report.others_share, report.goals)] if part)

@@ -17,7 +17,7 @@ from shared.job_wakeups import QUEUE
 from shared.ports.queue import Delivery, LocalQueue
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
-from shared.web.door import signing_key
+from shared.signing_keys import SigningKeys
 from shared.wiring import Ports
 
 POLL_S = 0.01
@@ -116,11 +116,11 @@ def main() -> None:
     settings = Settings.load()
     telemetry.start_logging("dispatcher", settings.log_level)
     ports = Ports(settings)
-    key = signing_key(ports.secrets)
+    keys = SigningKeys(ports.secrets)
     concurrency = {QUEUE: max(1, int(settings.worker_slots * SHARE_OF_SLOTS))}
 
     def sign() -> str:
-        return signing.sign(SYSTEM, key, ports.clock.now())
+        return signing.sign(SYSTEM, keys.newest(), ports.clock.now())
 
     with suppress(KeyboardInterrupt):
         asyncio.run(Dispatcher(ports.local_queue, ports.upstream, sign, concurrency).run())

@@ -15,7 +15,7 @@ from shared.manifest import Route
 from shared.ports.clock import Clock
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
-from shared.web.door import signing_key
+from shared.signing_keys import SigningKeys
 from shared.wiring import Ports
 
 log = logging.getLogger("omni.scheduler")
@@ -66,10 +66,10 @@ def main() -> None:
     settings = Settings.load()
     telemetry.start_logging("scheduler", settings.log_level)
     ports = Ports(settings)
-    key = signing_key(ports.secrets)
+    keys = SigningKeys(ports.secrets)
 
     def sign() -> str:
-        return signing.sign(SYSTEM, key, ports.clock.now())
+        return signing.sign(SYSTEM, keys.newest(), ports.clock.now())
 
     schedules = [route for route in manifest.load() if route.kind == "schedule"]
     with suppress(KeyboardInterrupt):

@@ -26,6 +26,7 @@ class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
     kinds: tuple[str, ...] = ("chat",)
     context: Annotated[int, msgspec.Meta(ge=0)] = 0
     owned_by: str = "omni"
+    version: str = ""
 
 
 class CatalogueFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,7 +50,7 @@ class Catalogue:
         """The model of that id; NotFound (code `model_not_found`, param `model`) when there is none."""
         if found := self._by_id.get(model_id):
             return found
-        raise NotFound(f"The model '{model_id[:200]}' does not exist.", param="model", code="model_not_found")
+        raise no_such_model(model_id)
 
     @classmethod
     def load(cls, path: Path) -> "Catalogue":
@@ -66,9 +67,18 @@ class Catalogue:
         return cls(tuple(_model(path, row) for row in rows), int(path.stat().st_mtime))
 
 
+def no_such_model(model_id: str) -> NotFound:
+    """The same for a model that does not exist and for one that the key may not use: a key cannot probe for models."""
+    return NotFound(
+        f"The model '{model_id[:200]}' does not exist, or this key may not use it.",
+        param="model",
+        code="model_not_found",
+    )
+
+
 def _model(path: Path, row: ModelRow) -> Model:
     targets = tuple(_target(path, row.id, each) for each in row.upstreams)
-    return Model(row.id, targets, frozenset(row.kinds), row.context, row.owned_by)
+    return Model(row.id, targets, frozenset(row.kinds), row.context, row.owned_by, row.version)
 
 
 def _target(path: Path, model_id: str, row: UpstreamRow) -> UpstreamTarget:

@@ -1,80 +1,70 @@
 """Authentication: an API key's text → the caller it belongs to.
 
-Static keys are known from the start. A managed key is read from the store once and then believed for `cache_s`, so
-a revoked one stops working within that time everywhere. What is malformed or has a wrong checksum never reaches the
-store; what the store does not know is remembered as well.
+Static keys come from the secret `API_KEYS`. A managed key is known to be genuine or guessed before anything is asked of
+the store; what the store says of a genuine one is remembered (shared/key_memory.py).
 """
 
-import hmac
+import logging
+from collections.abc import Callable
 
-from cachetools import TTLCache
-
-from shared.core.errors import PermissionDenied, Unauthenticated
-from shared.core.keys import Caller, Scope, Tier, digest, managed_id, peppered, static_keys
+from shared.core.addresses import Address, is_within
+from shared.core.errors import PermissionDenied, Unauthenticated, Unavailable
+from shared.core.keys import Caller, Scope, claimed_id, digest, is_genuine, managed_id, static_keys
+from shared.core.managed_keys import Credential
+from shared.key_memory import KeyMemory, in_thread
 from shared.ports.clock import Clock
 from shared.ports.secrets import Secrets
-from shared.ports.store import Document, Store
-from shared.settings import SettingsError
+from shared.ports.store import Store
+from shared.secret import Secret, newest_first
+from shared.settings import Settings, SettingsError
 
-MOST_REMEMBERED = 50_000
+log = logging.getLogger("omni.keys")
 
 
 class Authenticator:
-    def __init__(self, static: dict[bytes, Caller], store: Store, pepper: bytes, clock: Clock, cache_s: float) -> None:
-        self._static = static
-        self._store = store
-        self._pepper = pepper
-        self._clock = clock
-        self._recent: TTLCache[bytes, Caller | None] = TTLCache(MOST_REMEMBERED, cache_s, clock.monotonic)
+    def __init__(self, secrets: Secrets, memory: KeyMemory, clock: Clock) -> None:
+        self._static = Secret(secrets, "API_KEYS", _static_keys)
+        self._peppers = Secret(secrets, "OMNI_KEY_PEPPER", newest_first)
+        self._memory = memory
+        self._now = clock.now
 
     @classmethod
-    def from_secrets(cls, secrets: Secrets, store: Store, clock: Clock, cache_s: float) -> "Authenticator":
-        """Reads `API_KEYS` and `OMNI_KEY_PEPPER`; SettingsError when both are missing, which would leave nobody in."""
-        static = static_keys(secrets.get("API_KEYS") or "")
-        pepper = secrets.get("OMNI_KEY_PEPPER") or ""
-        if not static and not pepper:
-            raise SettingsError("no API key can ever be valid: set API_KEYS, or OMNI_KEY_PEPPER for managed keys")
-        return cls(static, store, pepper.encode(), clock, cache_s)
+    def from_settings(cls, settings: Settings, secrets: Secrets, store: Store, clock: Clock) -> "Authenticator":
+        """SettingsError when neither kind of key can ever be valid, which would leave nobody in."""
+        _require_some_key(secrets)
+        memory = KeyMemory(store, clock, settings.key_cache_s, settings.key_grace_s, in_thread)
+        return cls(secrets, memory, clock)
 
     def remembered(self, key: str) -> Caller | None:
         """The caller if memory alone can tell; Unauthenticated if it can tell that there is none."""
+        if not (self._static.is_at_hand and self._peppers.is_at_hand):
+            return None
         hashed = digest(key)
-        if caller := self._static.get(hashed):
+        if caller := self._static.value().get(hashed):
             return caller
-        if hashed in self._recent:
-            return _known(self._recent.get(hashed))
-        if not self._pepper or managed_id(key) is None:
+        found, peppers, now = self._memory.recall(claimed_id(key)), self._peppers.value(), self._now()
+        if found and found.has(key, peppers, now):
+            return _unless_ended(found, now) if self._memory.is_current() else None
+        if managed_id(key) is None or not is_genuine(key, peppers) or self._memory.has_refused(hashed):
             raise Unauthenticated
         return None
 
     def authenticate(self, key: str) -> Caller:
-        """The caller, from the store if need be; Unauthenticated when there is none."""
-        if caller := self.remembered(key):
+        """The caller, from the store if need be; Unauthenticated when there is none, Unavailable when none can tell."""
+        static, peppers = self._static.value(), self._peppers.value()
+        if caller := static.get(digest(key)):
             return caller
-        key_id = managed_id(key) or ""
-        document = self._store.get("keys", key_id)
-        caller = self._caller(key, document) if document else None
-        self._recent[digest(key)] = caller
-        return _known(caller)
-
-    def _caller(self, key: str, document: Document) -> Caller | None:
-        if not hmac.compare_digest(document["hash"], peppered(key, self._pepper)):
-            return None
-        if document["revoked_at"] is not None:
-            return None
-        return Caller(
-            key_id=document["id"],
-            tenant=document["tenant"],
-            tier=Tier(document["tier"]),
-            scopes=frozenset(Scope(scope) for scope in document["scopes"]),
-            requests_per_minute=document["requests_per_minute"],
-        )
-
-
-def _known(caller: Caller | None) -> Caller:
-    if caller is None:
-        raise Unauthenticated
-    return caller
+        if (key_id := managed_id(key)) is None or not is_genuine(key, peppers):
+            raise Unauthenticated
+        self._memory.refresh()
+        now = self._now()
+        found = self._memory.recall(key_id)
+        if found is None or not found.has(key, peppers, now):  # never read, or rotated a moment ago
+            found = self._memory.read(key_id)
+        if not found.has(key, peppers, now):
+            self._memory.refuse(digest(key))
+            raise Unauthenticated
+        return _unless_ended(found, now)
 
 
 def presented_key(authorization: str, x_api_key: str) -> str:
@@ -90,3 +80,27 @@ def require_scope(caller: Caller, scope: Scope | None) -> None:
     """PermissionDenied, naming the scope, when the caller lacks it."""
     if scope is not None and scope not in caller.scopes:
         raise PermissionDenied(f"This key lacks the scope '{scope}'.")
+
+
+def require_network(caller: Caller, address: Callable[[], Address | None]) -> None:
+    """PermissionDenied when the caller may not come from that address, or when it is not known where it comes from."""
+    if caller.networks and not is_within(address(), caller.networks):
+        raise PermissionDenied("This key may not be used from this address.", code="address_not_allowed")
+
+
+def _unless_ended(found: Credential, now: float) -> Caller:
+    if found.has_ended(now):
+        raise Unauthenticated
+    return found.caller
+
+
+def _static_keys(text: str | None) -> dict[bytes, Caller]:
+    return static_keys(text or "")
+
+
+def _require_some_key(secrets: Secrets) -> None:
+    try:
+        if not secrets.get("API_KEYS") and not secrets.get("OMNI_KEY_PEPPER"):
+            raise SettingsError("no API key can ever be valid: set API_KEYS, or OMNI_KEY_PEPPER for managed keys")
+    except Unavailable as error:  # it may be back soon: until then every request is answered with 503
+        log.error("secrets cannot be read yet: %s", error.message, extra={"fields": {"detail": error.detail}})

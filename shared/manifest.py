@@ -42,6 +42,8 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory: str = "256Mi"
     max_instances: int = 10
     secrets: tuple[str, ...] = ()
+    secret_answer: bool = False
+    """Its answer holds a secret that is shown once: it is never kept, not even for an idempotency key."""
     cron: str = ""
 
 

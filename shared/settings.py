@@ -6,12 +6,20 @@ Secrets are not here: they come through the secrets port, so that printing the s
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 
 class SettingsError(ValueError):
     """A setting has a value that cannot be used; the message names it."""
+
+
+class SecretSource(StrEnum):
+    """Where secrets are read from."""
+
+    ENVIRONMENT = "environment"
+    GOOGLE = "secretmanager"
 
 
 def knob(default: object, env: str, meaning: str, *, unit: str = "", least: float | None = None) -> Any:
@@ -70,11 +78,57 @@ class Settings:
         unit="s",
         least=0.1,
     )
-    key_cache_s: float = knob(
-        4.0,
-        "OMNI_KEY_CACHE_S",
-        "How long a managed key is believed before the store is asked again.",
+    project: str = knob("", "OMNI_PROJECT", "The Google Cloud project whose services are used.")
+    secrets: SecretSource = knob(
+        SecretSource.ENVIRONMENT,
+        "OMNI_SECRETS",
+        "Where secrets are read from: `environment`, or `secretmanager` (extra `gcp`, needs OMNI_PROJECT).",
+    )
+    secrets_ttl_s: float = knob(
+        300.0,
+        "OMNI_SECRETS_TTL_S",
+        "How old a secret from Secret Manager may be: a new version is used within this time.",
         unit="s",
+        least=1,
+    )
+    trusted_proxies: int = knob(
+        0,
+        "OMNI_TRUSTED_PROXIES",
+        "Proxies in front that append to X-Forwarded-For: the caller's address is the entry so far from the right. "
+        "1 on Cloud Run; 0: the connection's address, and none for a request that carries the header.",
+        least=0,
+    )
+    invalid_keys_per_minute: int = knob(
+        60,
+        "OMNI_INVALID_KEYS_PER_MINUTE",
+        "Requests without a valid key that an address may send to an instance; more are answered with 429.",
+        least=1,
+    )
+    key_cache_s: float = knob(
+        4.8,
+        "OMNI_KEY_CACHE_S",
+        "How old may be what an instance knows of the managed keys' changes.",
+        unit="s",
+        least=0,
+    )
+    key_grace_s: float = knob(
+        300.0,
+        "OMNI_KEY_GRACE_S",
+        "How old it may be while the store cannot be asked; after that managed keys are answered with 503.",
+        unit="s",
+        least=0,
+    )
+    redis_url: str = knob(
+        "",
+        "OMNI_REDIS_URL",
+        "Redis, as `redis://host:6379/0` or `rediss://…`, for what instances share; empty: each has its own.",
+    )
+    cache_ttl_s: float = knob(3600.0, "OMNI_CACHE_TTL_S", "How long an answer may be given again.", unit="s", least=1)
+    cache_bytes: int = knob(
+        32 * 1024 * 1024,
+        "OMNI_CACHE_BYTES",
+        "Memory for answers in each instance when there is no Redis.",
+        unit="bytes",
         least=0,
     )
     lease_s: float = knob(
@@ -141,4 +195,8 @@ def _parse(env: str, text: str, default: object, least: float | None) -> object:
         if least is not None and not value >= least:
             raise SettingsError(f"{env} must be at least {least:g}, not {text}")
         return value
+    if isinstance(default, StrEnum):
+        if text not in (choices := [each.value for each in type(default)]):
+            raise SettingsError(f"{env} must be one of {', '.join(choices)}, not {text!r}")
+        return type(default)(text)
     return Path(text) if isinstance(default, Path) else text

@@ -33,6 +33,12 @@ UPSTREAM_FAILURES = Counter(
     "omni_upstream_failures_total", "Exchanges with an upstream that failed.", ("model", "reason")
 )
 UPSTREAM_STATE = Gauge("omni_upstream_state", "Breaker: 0 closed, 1 half open, 2 open.", ("model", "upstream"))
+CACHE = Counter("omni_cache_requests_total", "Inference requests by what the cache did.", ("model", "outcome"))
+CACHE_FAILURES = Counter("omni_cache_failures_total", "Times that the cache could not be reached.")
+REPLAYS = Counter("omni_idempotent_replays_total", "Requests answered by their idempotency key.", ("route",))
+STORE_READS = Counter(
+    "omni_store_reads_total", "Documents read from the store; a query that finds none counts as one.", ("collection",)
+)
 JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
 JOBS_RUNNING = Gauge("omni_jobs_running", "Jobs this process runs now.")
 SLOTS_BUSY = Gauge("omni_worker_slots_busy", "Slots of the engine in use.")

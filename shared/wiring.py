@@ -1,15 +1,21 @@
 """Settings → ports. The only module that knows which adapters there are; each is imported when it is first used."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from shared.measured_store import MeasuredStore
 from shared.ports.blobs import Blobs
+from shared.ports.cache import Cache
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
 from shared.ports.upstream import Upstream
-from shared.settings import Settings, environment
+from shared.settings import SecretSource, Settings, SettingsError, environment
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 
 class Ports:
@@ -26,6 +32,12 @@ class Ports:
 
     @cached_property
     def secrets(self) -> Secrets:
+        if self.settings.secrets is SecretSource.GOOGLE:
+            if not self.settings.project:
+                raise SettingsError("OMNI_PROJECT is missing: OMNI_SECRETS=secretmanager reads that project's secrets")
+            from shared.adapters.secretmanager_secrets import SecretManagerSecrets
+
+            return SecretManagerSecrets(self.settings.project, self.clock, self.settings.secrets_ttl_s)
         from shared.adapters.environment_secrets import EnvironmentSecrets
 
         return EnvironmentSecrets(environment())
@@ -37,6 +49,16 @@ class Ports:
         return MemoryLimiter(self.clock)
 
     @cached_property
+    def cache(self) -> Cache:
+        if self.settings.redis_url:
+            from shared.adapters.redis_cache import RedisCache
+
+            return RedisCache(self._redis)
+        from shared.adapters.memory_cache import MemoryCache
+
+        return MemoryCache(self.settings.cache_bytes, self.clock)
+
+    @cached_property
     def upstream(self) -> Upstream:
         from shared.adapters.aiohttp_upstream import AiohttpUpstream
 
@@ -46,7 +68,7 @@ class Ports:
     def store(self) -> Store:
         from shared.adapters.sqlite_store import SqliteStore
 
-        return SqliteStore(self.settings.state_dir / "omni.db", self.clock)
+        return MeasuredStore(SqliteStore(self.settings.state_dir / "omni.db", self.clock))
 
     @property
     def queue(self) -> Queue:
@@ -63,3 +85,9 @@ class Ports:
         from shared.adapters.file_blobs import FileBlobs
 
         return FileBlobs(self.settings.state_dir / "blobs")
+
+    @cached_property
+    def _redis(self) -> "Redis":
+        from shared.redis import connect
+
+        return connect(self.settings.redis_url, lambda: self.secrets.get("OMNI_REDIS_PASSWORD"))

@@ -10,7 +10,9 @@ from shared.settings import Settings
 
 IN_CI = os.environ.get("CI") == "true"
 SETTINGS = frozenset(field.metadata["env"] for field in fields(Settings))
-SECRETS = frozenset({"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_API_KEY", "OMNI_BASE_URL"})
+SECRETS = frozenset(
+    {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_REDIS_PASSWORD", "OMNI_API_KEY", "OMNI_BASE_URL"}
+)
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
 
+from shared.core.errors import Unavailable
 from shared.ports.store import AlreadyExists, Document, Page, Query, Transaction
 from shared.ports.upstream import OutgoingRequest, Response, UpstreamError
 
@@ -77,6 +79,35 @@ class FakeUpstream:
         """Nothing to close."""
 
 
+class FakeSecrets:
+    """A source whose secrets the test changes, and that may be down. Its values are at hand once they were read."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = values
+        self.is_down = False
+        self.waits = 0
+        """How often somebody had to wait for the source."""
+        self._read: dict[str, str | None] = {}
+
+    def get(self, name: str, max_age_s: float | None = None) -> str | None:
+        if name not in self._read or max_age_s is not None:
+            self._ask(name)
+        return self._read[name]
+
+    def is_at_hand(self, name: str) -> bool:
+        return name in self._read
+
+    def grow_old(self) -> None:
+        """All that was read has to be read again."""
+        self._read.clear()
+
+    def _ask(self, name: str) -> None:
+        self.waits += 1
+        if self.is_down:
+            raise Unavailable
+        self._read[name] = self.values.get(name)
+
+
 class FakeStore:
     """A dictionary; counts its reads."""
 
@@ -101,7 +132,12 @@ class FakeStore:
         self.documents.pop((collection, key), None)
 
     def query(self, query: Query) -> Page:
-        raise NotImplementedError("ask a real store")
+        """The documents in which the ordering field is greater than a bound: all that is asked of a fake."""
+        ((name, _, bound),) = query.where
+        found = [document for (collection, _), document in self.documents.items() if collection == query.collection]
+        found = sorted((each for each in found if (each.get(name) or bound) > bound), key=itemgetter(name))
+        self.reads += max(1, len(found))
+        return Page(found[: query.limit], "more" if len(found) > query.limit else "")
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         return work(self)

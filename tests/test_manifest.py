@@ -31,6 +31,11 @@ def test_every_named_model_exists(route: manifest.Route) -> None:
     assert {name for name in (route.request, route.response) if name} <= set(models)
 
 
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_answers_that_show_a_key_are_marked_as_secret(route: manifest.Route) -> None:
+    assert route.secret_answer == (route.response == "NewKey")
+
+
 def test_a_name_that_stands_twice_stops_the_start(tmp_path: Path) -> None:
     row = '{"name": "a", "methods": ["GET"], "path": "/a", "kind": "function", "tag": "T", "summary": "S."}'
     twice = tmp_path / "routes.json"

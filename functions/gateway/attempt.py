@@ -1,5 +1,6 @@
 """One request to one upstream, and what its failure means."""
 
+import asyncio
 from dataclasses import dataclass
 
 from functions.gateway import body
@@ -55,7 +56,7 @@ class Attempt:
     async def __call__(self, call: Call, target: UpstreamTarget) -> None:
         """Answers the caller from `target`. Raises TryAgain, or the error that ends it."""
         try:
-            async with self.upstream.send(self._request(call, target)) as response:
+            async with self.upstream.send(await self._request(call, target)) as response:
                 await self._relay(call, target, response)
         except ConnectFailed as error:
             self._count(call, "connect")
@@ -79,26 +80,26 @@ class Attempt:
         else:
             note_usage(exchange, await relay_whole(exchange, response))
 
-    def _request(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
+    async def _request(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
         content = call.content if target.model == call.model.id else body.with_model(call.content, target.model)
         headers = [("content-type", "application/json"), ("x-request-id", call.exchange.request_id)]
         if trace := call.exchange.header(b"traceparent"):
             headers.append(("traceparent", trace))
         if target.is_worker:
             url = self.settings.worker_url + INTERNAL_PREFIX + call.route.path
-            headers.append(self.signer.header(call.caller))
+            headers.append(await self.signer.header(call.caller))
         else:
             url = target.url + call.route.path.removeprefix("/v1")
-            headers += self._credentials(target)
+            headers += await self._credentials(target)
         return OutgoingRequest("POST", url, headers, content, call.route.timeout_s)
 
-    def _credentials(self, target: UpstreamTarget) -> list[tuple[str, str]]:
-        if not target.api_key_secret:
+    async def _credentials(self, target: UpstreamTarget) -> list[tuple[str, str]]:
+        if not (name := target.api_key_secret):
             return []
-        if not (key := self.secrets.get(target.api_key_secret)):
-            raise Unavailable(
-                "The key of this model's upstream is not set.", detail=f"secret {target.api_key_secret} is missing"
-            )
+        secrets = self.secrets
+        key = secrets.get(name) if secrets.is_at_hand(name) else await asyncio.to_thread(secrets.get, name)
+        if not key:
+            raise Unavailable("The key of this model's upstream is not set.", detail=f"secret {name} is missing")
         return [("authorization", f"Bearer {key}")]
 
     @staticmethod

@@ -1,22 +1,60 @@
 """Who is asking. Nothing is counted against a caller before this has succeeded."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.stage import Handler
-from shared.identity import Authenticator, presented_key, require_scope
+from shared.core.addresses import Address, client_address
+from shared.core.errors import Unauthenticated, Unavailable
+from shared.core.keys import Caller
+from shared.guesses import Guesses
+from shared.identity import Authenticator, presented_key, require_network, require_scope
+
+WAIT_S = 5.0
+"""How long a request waits for the store or the secrets' source to tell of its key."""
+THREADS = 4
+"""Of its own: a store that hangs must not keep other work from the event loop's threads."""
 
 
 class Authenticate:
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, guesses: Guesses, trusted_proxies: int) -> None:
         self._authenticator = authenticator
+        self._guesses = guesses
+        self._trusted_proxies = trusted_proxies
+        self._threads = ThreadPoolExecutor(THREADS, "authenticate")
+        self._asking: dict[str, asyncio.Future[Caller]] = {}
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
         if exchange.route and exchange.route.scope:
-            key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
-            caller = self._authenticator.remembered(key)
-            if caller is None:  # only the store can tell, and the store blocks
-                caller = await asyncio.to_thread(self._authenticator.authenticate, key)
-            exchange.caller = caller
+            exchange.caller = caller = await self._caller(exchange)
+            require_network(caller, lambda: self._address(exchange))
             require_scope(caller, exchange.route.scope)
         await proceed(exchange)
+
+    async def _caller(self, exchange: Exchange) -> Caller:
+        try:
+            key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
+            return self._authenticator.remembered(key) or await self._asked(key)
+        except Unauthenticated as refusal:
+            raise self._guesses.answer(refusal, self._address(exchange)) from None
+
+    async def _asked(self, key: str) -> Caller:
+        """What only the store can tell, or a source of secrets, and those block. Requests with one key ask once."""
+        asking = self._asking.get(key)
+        if asking is None:
+            loop = asyncio.get_running_loop()
+            asking = self._asking[key] = loop.run_in_executor(self._threads, self._authenticator.authenticate, key)
+            asking.add_done_callback(lambda done: self._answered(key, done))
+        done, _ = await asyncio.wait({asking}, timeout=WAIT_S)
+        if not done:
+            raise Unavailable("Keys cannot be checked at the moment.", retry_after_s=1)
+        return asking.result()
+
+    def _answered(self, key: str, asking: "asyncio.Future[Caller]") -> None:
+        del self._asking[key]
+        if not asking.cancelled():
+            asking.exception()  # seen, even if everybody has left
+
+    def _address(self, exchange: Exchange) -> Address | None:
+        return client_address(exchange.peer, exchange.header_lines(b"x-forwarded-for"), self._trusted_proxies)

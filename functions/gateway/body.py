@@ -1,7 +1,6 @@
 """Reads a request's body within its bounds of size and time, and decodes what the gateway must know of it."""
 
 import asyncio
-from typing import TypeVar
 
 import msgspec
 
@@ -10,7 +9,7 @@ from shared.core.errors import BodyTimeout, InvalidRequest, PayloadTooLarge
 from shared.settings import Settings
 from shared.web.validation import check_depth
 
-T = TypeVar("T")
+MOST_CANONICAL_BYTES = 1024 * 1024
 
 
 class CallerLeft(Exception):
@@ -92,6 +91,19 @@ def check_text(body: bytes) -> None:
         body.isascii() or body.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The body is not UTF-8: byte {error.start}.", code="invalid_json") from None
+
+
+def canonical(content: bytes, leave_out: frozenset[str] = frozenset()) -> bytes:
+    """The same JSON always as the same bytes, without some of its fields. What is large or no JSON stays as it is."""
+    if len(content) > MOST_CANONICAL_BYTES:  # decoded it would take many times the memory
+        return content
+    try:
+        value = msgspec.json.decode(content)
+        if isinstance(value, dict):
+            value = {name: field for name, field in value.items() if name not in leave_out}
+        return msgspec.json.encode(value, order="deterministic")
+    except (msgspec.DecodeError, RecursionError):
+        return content
 
 
 def with_model(body: bytes, model: str) -> bytes:

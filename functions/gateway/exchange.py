@@ -31,7 +31,9 @@ class Exchange:
         "model",
         "params",
         "path",
+        "peer",
         "query",
+        "raw_headers",
         "receive",
         "reply_headers",
         "request_id",
@@ -51,7 +53,10 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(self.raw_headers)
+        self.peer: str = client[0] if (client := scope.get("client")) else ""
+        """What the server says of the connection's other end; see shared.core.addresses for what it is worth."""
         self.request_id = request_id(self.header(b"x-request-id"))
         self.route: Route | None = None
         self.params: dict[str, str] = {}
@@ -74,6 +79,10 @@ class Exchange:
     def header(self, name: bytes) -> str:
         """A request header by its lower-case name; empty when it was not sent."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def header_lines(self, name: bytes) -> str:
+        """All lines of a request header, in their order, joined by commas."""
+        return ", ".join(value.decode("latin-1") for each, value in self.raw_headers if each == name)
 
     @property
     def route_name(self) -> str:

@@ -8,10 +8,10 @@ from functions.gateway.infer import Infer
 from functions.gateway.relay import relay_whole
 from functions.gateway.signer import CallerSigner
 from functions.gateway.watch import CallerWatch
-from shared.core.errors import NotFound, Unavailable, UpstreamTimeout
+from shared.core.errors import NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.core.keys import Caller
 from shared.manifest import Route
-from shared.ports.upstream import OutgoingRequest, TimedOut, Upstream, UpstreamError
+from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, Upstream
 from shared.settings import Settings
 from shared.web.door import INTERNAL_PREFIX
 from shared.web.system import SystemPages
@@ -52,12 +52,14 @@ class Forward:
         if exchange.query:
             url += "?" + exchange.query.decode("latin-1")
         headers = [(name.decode(), exchange.header(name)) for name in PASSED_ON if name in exchange.headers]
-        headers += [self._signer.header(caller), ("x-request-id", exchange.request_id)]
+        headers += [await self._signer.header(caller), ("x-request-id", exchange.request_id)]
         request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s)
         try:
             async with self._upstream.send(request) as response:
                 await relay_whole(exchange, response)
         except TimedOut as error:
             raise UpstreamTimeout(f"'{route.name}' did not answer in time.", detail=str(error)) from error
-        except UpstreamError as error:
+        except ConnectFailed as error:
             raise Unavailable(f"'{route.name}' cannot be reached.", detail=str(error), retry_after_s=2) from error
+        except BrokenOff as error:  # it may have done what was asked
+            raise UpstreamFailed(f"'{route.name}' broke off.", detail=str(error)) from error

@@ -5,6 +5,7 @@ from typing import Any
 
 from functions.gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from functions.gateway.stage import Handler
+from shared.core.errors import RateLimited
 from shared.ports.clock import Clock
 from shared.telemetry import RequestLog
 
@@ -23,7 +24,10 @@ class LogRequests:
             if elapsed_s > self._slow_s:
                 self._log.write(logging.WARNING, "slow request", _fields(exchange, elapsed_s))
             else:
-                self._log.write(logging.INFO, "request", _fields(exchange, elapsed_s))
+                # A flood of guesses is counted by the metrics; it need not flood the log too.
+                is_flood = exchange.status == RateLimited.status and exchange.caller is None
+                level = logging.DEBUG if is_flood else logging.INFO
+                self._log.write(level, "request", _fields(exchange, elapsed_s))
 
 
 def _fields(exchange: Exchange, elapsed_s: float) -> dict[str, Any]:
@@ -36,6 +40,8 @@ def _fields(exchange: Exchange, elapsed_s: float) -> dict[str, Any]:
     }
     if exchange.caller:
         fields |= {"tenant": exchange.caller.tenant, "key_id": exchange.caller.key_id}
+    if exchange.answered_from:
+        fields["answered_from"] = exchange.answered_from
     if exchange.model:
         fields |= {"model": exchange.model, "tokens_in": exchange.tokens_in, "tokens_out": exchange.tokens_out}
     return fields

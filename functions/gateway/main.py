@@ -14,7 +14,7 @@ from starlette.requests import Request
 from functions.gateway import pipeline
 from functions.gateway.exchange import Exchange, Message, Receive, Send
 from shared import reporting, telemetry
-from shared.core.errors import Unavailable
+from shared.readiness import readiness, secrets_check
 from shared.settings import Settings
 from shared.web.system import SystemPages
 from shared.wiring import Ports
@@ -50,8 +50,4 @@ def build(settings: Settings, ports: Ports) -> Gateway:
 
 
 def _readiness(ports: Ports) -> Mapping[str, str]:
-    try:
-        ports.store.ping()
-    except Unavailable as error:
-        return {"store": error.message}
-    return {"store": "ok"}
+    return readiness({"store": ports.store.ping, "secrets": secrets_check(ports.secrets)})

@@ -6,29 +6,36 @@ from functions.gateway.admit import Admit
 from functions.gateway.answer_errors import answer_errors
 from functions.gateway.attempt import Attempt
 from functions.gateway.authenticate import Authenticate
+from functions.gateway.cache import Cache
 from functions.gateway.forward import Forward
 from functions.gateway.identify import Identify
 from functions.gateway.infer import Infer
+from functions.gateway.kept_answers import KeptAnswers
 from functions.gateway.log_requests import LogRequests
 from functions.gateway.measure import Measure
+from functions.gateway.permit_model import PermitModel
+from functions.gateway.replay import Replay
 from functions.gateway.signer import CallerSigner
 from functions.gateway.stage import Handler, fold
 from functions.gateway.trace import Trace
 from functions.gateway.track_usage import track_usage
 from shared import manifest, reporting
 from shared.catalogue import Catalogue
+from shared.guesses import Guesses
+from shared.idempotency import IdempotencyKeys
 from shared.identity import Authenticator
 from shared.manifest import Router
 from shared.settings import Settings
-from shared.web.door import signing_key
+from shared.signing_keys import SigningKeys
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 
 
 def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     """The pipeline, composed from the ports. Settings that cannot work raise SettingsError or CatalogueError."""
-    authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
-    signer = CallerSigner(signing_key(ports.secrets), ports.clock)
+    authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
+    guesses = Guesses(settings.invalid_keys_per_minute, ports.clock)
+    signer = CallerSigner(SigningKeys(ports.secrets), ports.clock)
     catalogue = Catalogue.load(settings.models_file)
     router = Router(manifest.behind_the_gateway(settings))
     attempt = Attempt(settings, ports.upstream, ports.secrets, signer, ports.clock)
@@ -42,8 +49,11 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
             track_usage,
             answer_errors,
             Identify(router, settings.max_header_bytes),
-            Authenticate(authenticator),
+            Authenticate(authenticator, guesses, settings.trusted_proxies),
             Admit(ports.limiter),
+            PermitModel(settings),
+            Replay(settings, IdempotencyKeys(ports.store, ports.blobs)),
+            Cache(settings, catalogue, KeptAnswers(ports.cache, ports.clock, settings.cache_ttl_s)),
         ],
         Forward(settings, ports.upstream, signer, infer, pages),
     )

@@ -8,7 +8,9 @@ import msgspec
 from functions.routes.context import Context
 from functions.routes.jobs_get import view
 from shared import manifest
+from shared.catalogue import no_such_model
 from shared.core.errors import InvalidRequest, PayloadTooLarge
+from shared.core.keys import Caller
 from shared.jobs import JobOrder
 from shared.manifest import Route
 from shared.web.incoming import Incoming
@@ -24,7 +26,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(JobRequest, incoming.body, context.settings.max_json_depth)
     given = _with_model(wanted)
     _check_input(_task(wanted.task), given, context.settings.max_json_depth)
-    _check_model(given["model"], context)
+    _check_model(given["model"], incoming.caller, context)
     job = context.jobs.create(
         JobOrder(
             tenant=incoming.caller.tenant,
@@ -83,7 +85,9 @@ def _inside_input(error: InvalidRequest) -> InvalidRequest:
     return InvalidRequest(error.message.replace(f"'{error.param}'", f"'{param}'", 1), param=param, code=error.code)
 
 
-def _check_model(model_id: str, context: Context) -> None:
+def _check_model(model_id: str, caller: Caller, context: Context) -> None:
+    if not caller.may_use(model_id):
+        raise no_such_model(model_id)
     if not any(upstream.is_worker for upstream in context.catalogue.get(model_id).upstreams):
         raise InvalidRequest(
             f"The model '{model_id}' is not served by the worker, which runs the jobs.",

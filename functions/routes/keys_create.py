@@ -1,48 +1,62 @@
 """POST /api/v1/keys: makes a managed key. Its text leaves the platform in this answer and is kept nowhere."""
 
 import secrets
+from typing import Any
 
 from functions.routes.context import Context
-from shared.core.errors import Unavailable
-from shared.core.keys import REQUESTS_PER_MINUTE, Tier, mint, peppered
-from shared.ports.store import Document, Transaction
+from functions.routes.keys_get import view
+from shared import key_changes
+from shared.core.errors import InvalidRequest, Unavailable
+from shared.core.keys import Scope, Tier, mint, new_id, peppered
+from shared.core.managed_keys import ManagedKey, TextHash
+from shared.ports.secrets import Secrets
+from shared.secret import newest_first
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
-from shared.web.schemas.keys import KeyRequest
+from shared.web.schemas.keys import KeyRequest, KeyTerms
 from shared.web.validation import parse
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(KeyRequest, incoming.body, context.settings.max_json_depth)
-    if not (pepper := context.ports.secrets.get("OMNI_KEY_PEPPER")):
-        raise Unavailable("Managed keys need the secret OMNI_KEY_PEPPER, which is not set.", code="no_pepper")
-    minted = mint(secrets.choice)
-    document = _document(minted.id, wanted, peppered(minted.text, pepper.encode()), context.ports.clock.now())
+    chosen = terms(wanted, wanted.model_fields_set | {"name", "tier", "scopes"}, context.ports.clock.now())
+    key_id = new_id(secrets.choice)
+    text, hashed = new_text(key_id, context.ports.secrets)
 
-    def create(transaction: Transaction) -> None:
-        transaction.create("keys", minted.id, document)
+    def make(now: float) -> ManagedKey:
+        return ManagedKey(
+            id=key_id,
+            tenant=wanted.tenant,
+            texts=(TextHash(hashed),),
+            created_at=now,
+            created_by=incoming.caller.key_id,
+            **chosen,
+        )
 
-    context.ports.store.transact(create)
-    return Reply.json(view(document) | {"key": minted.text}, 201)
+    key = key_changes.create(context.ports.store, make)
+    return Reply.json(view(key, key.created_at) | {"key": text}, 201)
 
 
-def view(document: Document) -> Document:
-    """A key's record as its owner may see it."""
-    return {name: value for name, value in document.items() if name != "hash"}
+def new_text(key_id: str, source: Secrets) -> tuple[str, str]:
+    """A new text for the key, and the hash of it that is kept; Unavailable without a pepper."""
+    for pepper in newest_first(source.get("OMNI_KEY_PEPPER")):
+        text = mint(key_id, pepper, secrets.choice)
+        return text, peppered(text, pepper)
+    raise Unavailable("Managed keys need the secret OMNI_KEY_PEPPER, which is not set.", code="no_pepper")
 
 
-def _document(key_id: str, wanted: KeyRequest, hashed: str, now: float) -> Document:
-    tier = Tier(wanted.tier)
-    limit = wanted.requests_per_minute
-    return {
-        "id": key_id,
-        "object": "key",
+def terms(wanted: KeyTerms, names: set[str], now: float) -> dict[str, Any]:
+    """The named fields as a key holds them; InvalidRequest when it would have expired already."""
+    if wanted.expires_at is not None and wanted.expires_at <= now:
+        raise InvalidRequest("'expires_at' should be in the future.", param="expires_at", code="invalid_value")
+    values = {
         "name": wanted.name,
-        "tenant": wanted.tenant,
-        "tier": tier.value,
-        "scopes": sorted(wanted.scopes),
-        "requests_per_minute": REQUESTS_PER_MINUTE[tier] if limit is None else limit,
-        "hash": hashed,
-        "created_at": now,
-        "revoked_at": None,
+        "tier": Tier(wanted.tier),
+        "scopes": frozenset(Scope(scope) for scope in wanted.scopes),
+        "requests_per_minute": wanted.requests_per_minute,
+        "models": None if wanted.models is None else frozenset(wanted.models),
+        "ips": tuple(wanted.ips),
+        "metadata": wanted.metadata,
+        "expires_at": wanted.expires_at,
     }
+    return {name: value for name, value in values.items() if name in names}

@@ -1,14 +1,15 @@
 """GET /api/v1/keys: the managed keys, newest first."""
 
 from functions.routes.context import Context
-from functions.routes.keys_create import view
+from functions.routes.keys_get import view
+from shared.core.managed_keys import from_document
 from shared.ports.store import Query
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:
-    tenant = incoming.query.get("tenant")
+    tenant, now = incoming.query.get("tenant"), context.ports.clock.now()
     page = context.ports.store.query(
         Query(
             "keys",
@@ -22,7 +23,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     return Reply.json(
         {
             "object": "list",
-            "data": [view(document) for document in page.documents],
+            "data": [view(from_document(document), now) for document in page.documents],
             "has_more": bool(page.next_cursor),
             "next_cursor": page.next_cursor or None,
         }

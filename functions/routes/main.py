@@ -12,12 +12,14 @@ from functions import routes as package
 from functions.routes.context import Context
 from shared import manifest, reporting, telemetry
 from shared.catalogue import Catalogue
-from shared.core.errors import NotInstalled, Unavailable
+from shared.core.errors import NotInstalled
 from shared.identity import Authenticator
 from shared.jobs import Jobs
 from shared.manifest import Route, Router
+from shared.readiness import readiness, secrets_check
 from shared.settings import Settings
-from shared.web.door import Door, signing_key
+from shared.signing_keys import SigningKeys
+from shared.web.door import Door
 from shared.web.flask import FlaskEdge, Handler
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
@@ -48,8 +50,8 @@ def entry(name: str) -> Callable[[flask.Request], flask.Response]:
 
 def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     """The edge that serves these rows, composed from the ports."""
-    authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
-    door = Door(settings, signing_key(ports.secrets), authenticator, ports.limiter, ports.clock)
+    authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
+    door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock)
     context = Context(
         settings,
         ports,
@@ -87,11 +89,4 @@ def _not_installed(package: str, incoming: Incoming) -> Reply:
 
 
 def _readiness(ports: Ports) -> Mapping[str, str]:
-    found = {}
-    for name, ping in (("store", ports.store.ping), ("queue", ports.queue.ping)):
-        try:
-            ping()
-            found[name] = "ok"
-        except Unavailable as error:
-            found[name] = error.message
-    return found
+    return readiness({"store": ports.store.ping, "queue": ports.queue.ping, "secrets": secrets_check(ports.secrets)})

@@ -1,4 +1,4 @@
-"""GET /v1/models: the catalogue in OpenAI's shape."""
+"""GET /v1/models: the models that the key may use, in OpenAI's shape."""
 
 from functions.routes.context import Context
 from shared.core.routing import Model
@@ -8,7 +8,14 @@ from shared.web.reply import Reply
 
 def handle(incoming: Incoming, context: Context) -> Reply:
     return Reply.json(
-        {"object": "list", "data": [card(model, context.catalogue.changed_at) for model in context.catalogue.models]}
+        {
+            "object": "list",
+            "data": [
+                card(model, context.catalogue.changed_at)
+                for model in context.catalogue.models
+                if incoming.caller.may_use(model.id)
+            ],
+        }
     )
 
 

@@ -21,6 +21,11 @@ def check_head(request: Request, most: int) -> None:
         raise HeadersTooLarge(f"The request head may have {most} bytes at most.")
 
 
+def headers(request: Request) -> dict[str, str]:
+    """By name in lower case; lines of one name are joined by commas, in their order."""
+    return {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
+
+
 async def body(request: Request, settings: Settings) -> bytes:
     """The whole body; PayloadTooLarge, BodyTimeout, or ClientDisconnect when the caller hangs up half-way."""
     most = settings.max_body_bytes

@@ -16,6 +16,7 @@ from jobs.ml_worker.engine_inference import EngineInference
 from jobs.ml_worker.request_facts import RequestFacts
 from jobs.ml_worker.slots import Slots
 from shared import manifest, telemetry
+from shared.catalogue import no_such_model
 from shared.core import keys, problem
 from shared.core.errors import NotFound, OmniError, Unavailable
 from shared.identity import require_scope
@@ -139,11 +140,11 @@ class Edge:
         return _sent(reply)
 
     async def _let_in(self, request: Request, route: Route, facts: RequestFacts) -> None:
-        headers = dict(request.headers)
-        if self._settings.run_as_internal:
-            entry = self._door.enter(headers)
-        else:  # a managed key may have to be looked up, and the store blocks
-            entry = await asyncio.to_thread(self._door.enter, headers)
+        headers, peer = caller.headers(request), request.client.host if request.client else ""
+        if self._door.answers_from_memory:
+            entry = self._door.enter(headers, peer)
+        else:  # a key may have to be looked up, and what knows it blocks
+            entry = await asyncio.to_thread(self._door.enter, headers, peer)
         facts.caller = entry.caller
         facts.reply_headers += entry.headers
         require_scope(entry.caller, route.scope)
@@ -167,6 +168,7 @@ class Edge:
     ) -> Response:
         plan, answer = self._inference.open(route.name, content)
         facts.model, facts.usage = plan.calls[0]["model"], answer.usage
+        self._permit(facts)
         self._slots.acquire()
         held.callback(self._slots.release)
         if not plan.stream:
@@ -175,6 +177,11 @@ class Edge:
         first = await caller.unless_gone(request.receive, _first(blocks))
         telemetry.series(telemetry.FIRST_TOKEN, facts.model).observe(self._clock.monotonic() - facts.started)
         return StreamingResponse(_events(first, blocks, facts), headers=EVENT_STREAM, media_type="text/event-stream")
+
+    def _permit(self, facts: RequestFacts) -> None:
+        """Behind the gateway, which knows the model by the catalogue's name, it has been done."""
+        if not self._settings.run_as_internal and facts.caller and not facts.caller.may_use(facts.model):
+            raise no_such_model(facts.model)
 
 
 async def _events(first: bytes, blocks: AsyncGenerator[bytes], facts: RequestFacts) -> AsyncGenerator[bytes]:

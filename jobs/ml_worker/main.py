@@ -15,17 +15,19 @@ from starlette.routing import Route
 
 from jobs.ml_worker.edge import Edge
 from jobs.ml_worker.engine_inference import EngineInference
+from jobs.ml_worker.engines.engine import Engine
 from jobs.ml_worker.engines.llama_cpp import LlamaCpp
 from jobs.ml_worker.model import NONE, ServedModel
 from jobs.ml_worker.runner import Runner
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import registry
 from shared import reporting, telemetry
-from shared.core.errors import Unavailable
 from shared.identity import Authenticator
 from shared.jobs import Jobs
+from shared.readiness import readiness, secrets_check
 from shared.settings import Settings
-from shared.web.door import Door, signing_key
+from shared.signing_keys import SigningKeys
+from shared.web.door import Door
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 
@@ -61,7 +63,8 @@ def main() -> None:
     settings = Settings.load()
     telemetry.start_logging("worker", settings.log_level)
     reporting.start_errors(settings, "worker")
-    worker = build(settings, Ports(settings))
+    engine = None if settings.worker_model == NONE else LlamaCpp(settings)
+    worker = build(settings, Ports(settings), engine)
     config = uvicorn.Config(
         worker.application,
         settings.host,
@@ -75,10 +78,9 @@ def main() -> None:
     WorkerServer(config, worker.wind_down).run()
 
 
-def build(settings: Settings, ports: Ports) -> Worker:
+def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
     """The worker, composed from the ports. Settings that cannot work raise SettingsError."""
     slots = Slots(settings.worker_slots)
-    engine = None if settings.worker_model == NONE else LlamaCpp(settings)
     model = ServedModel(settings, engine, ports.upstream)
     inference = EngineInference(settings, model, ports.clock)
     jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
@@ -107,19 +109,13 @@ def build(settings: Settings, ports: Ports) -> Worker:
 
 
 def _door(settings: Settings, ports: Ports) -> Door:
-    authenticator = Authenticator.from_secrets(ports.secrets, ports.store, ports.clock, settings.key_cache_s)
-    return Door(settings, signing_key(ports.secrets), authenticator, ports.limiter, ports.clock)
+    authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
+    return Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock)
 
 
 def _readiness(ports: Ports, model: ServedModel) -> Mapping[str, str]:
-    found = {"model": model.state}
-    for name, ping in (("store", ports.store.ping), ("queue", ports.queue.ping)):
-        try:
-            ping()
-            found[name] = "ok"
-        except Unavailable as error:
-            found[name] = error.message
-    return found
+    checks = {"store": ports.store.ping, "queue": ports.queue.ping, "secrets": secrets_check(ports.secrets)}
+    return {"model": model.state, **readiness(checks)}
 
 
 if __name__ == "__main__":

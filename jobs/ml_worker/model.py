@@ -60,6 +60,9 @@ class ServedModel:
                 self._missing = self.state = str(error)
             except (EngineFailed, OmniError) as error:
                 self.state = str(error)
+            except Exception as error:  # the edge of a background task: were it to end, no model would ever come
+                log.exception("unexpected error")
+                self.state = type(error).__name__
             self._loaded = None
             log.error("no model", extra={"fields": {"model": self.id, "reason": self.state}})
             await self._engine.stop()

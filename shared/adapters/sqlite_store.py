@@ -1,6 +1,7 @@
 """The store in one SQLite file: the embedded default.
 
-A table a collection, a document a row as JSON; the indexes of the port are indexes on expressions over it.
+A table a collection, a document a row as JSON; the indexes of the port are indexes on expressions over it. What has
+expired is deleted along with other writes, now and then.
 """
 
 # ruff: noqa: S608 (the names put into the statements are INDEXES' and identifiers, never a caller's text)
@@ -18,6 +19,11 @@ from shared.ports.store import INDEXES, AlreadyExists, Document, Page, Query, Tr
 from shared.sqlite import Database, availability
 
 T = TypeVar("T")
+
+EXPIRY = ("expire_at",)
+FORGET_EVERY_S = 60.0
+FORGET_MOST = 1000
+"""Documents deleted at a time: others wait for the lock meanwhile."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -40,6 +46,7 @@ class SqliteStore:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._database = Database(path, _schema())
         self._clock = clock
+        self._forget_at = clock.now()
 
     def get(self, collection: str, key: str) -> Document | None:
         with availability("store"):
@@ -57,7 +64,11 @@ class SqliteStore:
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         with availability("store"), self._database.write() as connection:
-            return work(SqliteTransaction(connection, self._clock.now()))
+            now = self._clock.now()
+            if now >= self._forget_at:
+                self._forget_at = now + FORGET_EVERY_S
+                _forget_expired(connection, now)
+            return work(SqliteTransaction(connection, now))
 
     def ping(self) -> None:
         with availability("store"):
@@ -97,6 +108,12 @@ class SqliteTransaction:
 def _get(connection: sqlite3.Connection, collection: str, key: str) -> Document | None:
     row = connection.execute(f"SELECT body FROM {_table(collection)} WHERE id = ?", (key,)).fetchone()
     return _decode(row[0]) if row else None
+
+
+def _forget_expired(connection: sqlite3.Connection, now: float) -> None:
+    for collection in (name for name, indexes in INDEXES.items() if EXPIRY in indexes):
+        expired = f"SELECT id FROM {collection} WHERE {_field('expire_at')} <= ? LIMIT {FORGET_MOST}"
+        connection.execute(f"DELETE FROM {collection} WHERE id IN ({expired})", (now,))
 
 
 def _text(document: Document) -> str:

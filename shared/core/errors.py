@@ -9,6 +9,7 @@
       BodyTimeout                      408
       Conflict                         409
       PayloadTooLarge                  413
+      KeyReused                        422
       RateLimited                      429
       HeadersTooLarge                  431
       NotInstalled                     501
@@ -104,6 +105,13 @@ class PayloadTooLarge(InvalidRequest):
 
     status = 413
     code = "payload_too_large"
+
+
+class KeyReused(InvalidRequest):
+    """This Idempotency-Key came before with another request."""
+
+    status = 422
+    code = "idempotency_key_reused"
 
 
 class RateLimited(OmniError):

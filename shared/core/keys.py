@@ -1,22 +1,28 @@
 """API keys: who a key is, where its text comes from and how it is kept.
 
 Static keys come from `API_KEYS`; their prefix gives the tier (`prod-key-acme-2025` is tier premium, tenant acme).
-Managed keys read `omni_<id>_<secret><checksum>`: the checksum lets a malformed key be refused, and a leaked one be
-found by a scanner, without asking the store. Only the HMAC of a managed key is ever kept.
+Managed keys read `omni_<id>_<secret><seal><checksum>`. By the checksum a scanner finds leaked ones, and a malformed key
+is refused. The seal can only be made with the pepper, so a guessed key is refused without asking the store, whoever
+guesses and however often. Only the HMAC of a managed key is ever kept.
 """
 
 import hashlib
 import hmac
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.core.addresses import Network
+
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-ID_LENGTH, SECRET_LENGTH, CHECKSUM_LENGTH = 12, 32, 6
+ID_LENGTH, SECRET_LENGTH, SEAL_LENGTH, CHECKSUM_LENGTH = 12, 22, 10, 6
+"""22 characters are 131 bits that nobody knows; a guess at 10 is right once in 8e17 times."""
+ID_AT = len("omni_")
 MANAGED = re.compile(
-    rf"omni_([0-9A-Za-z]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
+    rf"omni_([0-9A-Za-z]{{{ID_LENGTH}}})_[0-9A-Za-z]{{{SECRET_LENGTH + SEAL_LENGTH}}}"
+    rf"([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
 STATIC = re.compile(r"(?P<prefix>[a-z]+)-(?:key-(?P<tenant>[A-Za-z0-9_]+)-)?.+")
 
@@ -65,17 +71,16 @@ class Caller:
     scopes: frozenset[Scope]
     requests_per_minute: int
     """0 means no limit."""
+    models: frozenset[str] | None = None
+    """Ids of the models it may use; None: every model."""
+    networks: tuple[Network, ...] = ()
+    """Where it may come from; empty: from anywhere. Checked at the entrance, and not carried by the signed caller."""
+
+    def may_use(self, model_id: str) -> bool:
+        return self.models is None or model_id in self.models
 
 
 SYSTEM = Caller("system", "system", Tier.MASTER, frozenset({Scope.SYSTEM}), 0)
-
-
-@dataclass(frozen=True, slots=True)
-class MintedKey:
-    """A managed key at the only moment its text exists."""
-
-    id: str
-    text: str
 
 
 def digest(key: str) -> bytes:
@@ -85,7 +90,7 @@ def digest(key: str) -> bytes:
 
 def peppered(key: str, pepper: bytes) -> str:
     """What the store keeps of a managed key: HMAC-SHA256 in hex."""
-    return hmac.new(pepper, key.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper, key.encode(), "sha256").hex()
 
 
 def static_keys(text: str) -> dict[bytes, Caller]:
@@ -102,25 +107,50 @@ def _static_caller(key: str) -> Caller:
     return Caller(key_id, tenant, tier, scopes, REQUESTS_PER_MINUTE[tier])
 
 
-def mint(choose: Callable[[str], str]) -> MintedKey:
-    """A new managed key. `choose` picks one character of a string, as `secrets.choice` does."""
-    key_id = "".join(choose(ALPHABET) for _ in range(ID_LENGTH))
+def new_id(choose: Callable[[str], str]) -> str:
+    """An id for a managed key. `choose` picks one character of a string, as `secrets.choice` does."""
+    return "".join(choose(ALPHABET) for _ in range(ID_LENGTH))
+
+
+def mint(key_id: str, pepper: bytes, choose: Callable[[str], str]) -> str:
+    """A new text for the managed key of that id; `choose` as above."""
     secret = "".join(choose(ALPHABET) for _ in range(SECRET_LENGTH))
     body = f"omni_{key_id}_{secret}"
-    return MintedKey(key_id, body + _checksum(body))
+    sealed = body + _seal(body, pepper)
+    return sealed + _checksum(sealed)
+
+
+def claimed_id(key: str) -> str:
+    """The id that stands in a managed key, if it is one."""
+    return key[ID_AT : ID_AT + ID_LENGTH]
 
 
 def managed_id(key: str) -> str | None:
     """The id inside a well-formed managed key, or None when it is malformed or its checksum is wrong."""
     found = MANAGED.fullmatch(key)
-    if not found or not hmac.compare_digest(_checksum(key[:-CHECKSUM_LENGTH]), found[3]):
+    if not found or _checksum(key[:-CHECKSUM_LENGTH]) != found[2]:
         return None
     return found[1]
 
 
+def is_genuine(key: str, peppers: Iterable[bytes]) -> bool:
+    """Whether a well-formed managed key was minted with one of the peppers. It may have been revoked since."""
+    body, seal = key[: -SEAL_LENGTH - CHECKSUM_LENGTH], key[-SEAL_LENGTH - CHECKSUM_LENGTH : -CHECKSUM_LENGTH]
+    return any(hmac.compare_digest(_seal(body, pepper), seal) for pepper in peppers)
+
+
+def _seal(body: str, pepper: bytes) -> str:
+    return _digits(int.from_bytes(hmac.digest(pepper, body.encode(), "sha256")[:8]), SEAL_LENGTH)
+
+
 def _checksum(body: str) -> str:
-    value, digits = zlib.crc32(body.encode()), ""
-    for _ in range(CHECKSUM_LENGTH):
+    return _digits(zlib.crc32(body.encode()), CHECKSUM_LENGTH)
+
+
+def _digits(value: int, length: int) -> str:
+    """The last digits of a number, in base 62."""
+    digits = ""
+    for _ in range(length):
         value, digit = divmod(value, len(ALPHABET))
         digits = ALPHABET[digit] + digits
     return digits

@@ -36,6 +36,8 @@ class Model:
     context: int = 0
     """Tokens, input and output together; 0 when not known."""
     owned_by: str = "omni"
+    version: str = ""
+    """Changed by the operator when its servers get other weights under the same name: the cache then forgets it."""
 
 
 def attempt_order(upstreams: Sequence[UpstreamTarget], random: Callable[[], float]) -> list[UpstreamTarget]:

@@ -24,6 +24,7 @@ def sign(caller: Caller, key: bytes, now: float) -> str:
         "tier": caller.tier,
         "scopes": sorted(caller.scopes),
         "rpm": caller.requests_per_minute,
+        "models": None if caller.models is None else sorted(caller.models),
         "exp": int(now) + LIFETIME_S,
     }
     payload = base64.urlsafe_b64encode(json.dumps(claims, separators=(",", ":")).encode())
@@ -40,7 +41,8 @@ def verify(value: str, key: bytes, now: float) -> Caller | None:
         if claims["exp"] < now:
             return None
         scopes = frozenset(Scope(scope) for scope in claims["scopes"])
-        return Caller(claims["key_id"], claims["tenant"], Tier(claims["tier"]), scopes, claims["rpm"])
+        models = None if claims["models"] is None else frozenset(claims["models"])
+        return Caller(claims["key_id"], claims["tenant"], Tier(claims["tier"]), scopes, claims["rpm"], models=models)
     except (binascii.Error, ValueError, KeyError, TypeError):
         return None
 

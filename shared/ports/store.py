@@ -17,9 +17,13 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tenant", "created_at"),
         ("tenant", "state", "created_at"),
     ),
-    "keys": (("created_at",), ("tenant", "created_at")),
+    "keys": (("created_at",), ("tenant", "created_at"), ("change",)),
+    "changes": (),
+    "idempotency": (("expire_at",),),
 }
-"""The collections there are, and the fields each can be queried by. An adapter makes these indexes and no other."""
+"""The collections there are, and the fields each can be queried by. An adapter makes these indexes and no other.
+
+Where there is an index on `expire_at` alone, a document is deleted some time after that."""
 
 
 class AlreadyExists(Exception):

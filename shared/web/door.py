@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 from shared import admission
 from shared.core import signing
+from shared.core.addresses import client_address
 from shared.core.errors import Unauthenticated
 from shared.core.keys import Caller
-from shared.identity import Authenticator, presented_key
+from shared.guesses import Guesses
+from shared.identity import Authenticator, presented_key, require_network
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
-from shared.ports.secrets import Secrets
-from shared.settings import Settings, SettingsError
+from shared.settings import Settings
+from shared.signing_keys import SigningKeys
 
 INTERNAL_PREFIX = "/internal"
 
@@ -29,11 +31,18 @@ class Entry:
 
 class Door:
     def __init__(
-        self, settings: Settings, signing_key: bytes, authenticator: Authenticator, limiter: Limiter, clock: Clock
+        self,
+        settings: Settings,
+        signing_keys: SigningKeys,
+        authenticator: Authenticator,
+        limiter: Limiter,
+        clock: Clock,
     ) -> None:
         self._internal = settings.run_as_internal
-        self._signing_key = signing_key
+        self._trusted_proxies = settings.trusted_proxies
+        self._signing_keys = signing_keys
         self._authenticator = authenticator
+        self._guesses = Guesses(settings.invalid_keys_per_minute, clock)
         self._limiter = limiter
         self._clock = clock
 
@@ -43,26 +52,33 @@ class Door:
             return path[len(INTERNAL_PREFIX) :]
         return path
 
-    def enter(self, headers: Mapping[str, str]) -> Entry:
-        """The caller behind a request's headers (names in lower case); Unauthenticated or RateLimited."""
+    @property
+    def answers_from_memory(self) -> bool:
+        """Whether `enter` does not wait for anything."""
+        return self._internal and self._signing_keys.are_at_hand
+
+    def enter(self, headers: Mapping[str, str], peer: str) -> Entry:
+        """The caller behind a request's headers (names in lower case, lines of one name joined by commas) and the
+        connection's other end; Unauthenticated, PermissionDenied or RateLimited."""
         if signed := headers.get(signing.HEADER, ""):
-            caller = signing.verify(signed, self._signing_key, self._clock.now())
+            caller = self._signing_keys.verify(signed, self._clock.now())
             if caller is None:
                 raise Unauthenticated("The signed caller is malformed, forged or too old.")
             return Entry(caller, [])
         if self._internal:
             raise Unauthenticated("This address is behind the gateway and needs a signed caller.")
-        caller = self._authenticator.authenticate(
-            presented_key(headers.get("authorization", ""), headers.get("x-api-key", ""))
-        )
+        caller = self._identify(headers, peer)
         grant = admission.admit(self._limiter, caller)
         if not grant.granted:
             raise admission.refusal(grant)
         return Entry(caller, admission.limit_headers(grant))
 
-
-def signing_key(secrets: Secrets) -> bytes:
-    """The key that signs callers; SettingsError when there is none, since nothing could be trusted then."""
-    if not (text := secrets.get("OMNI_SIGNING_KEY")):
-        raise SettingsError("OMNI_SIGNING_KEY is missing: the gateway signs callers with it, functions check them")
-    return text.encode()
+    def _identify(self, headers: Mapping[str, str], peer: str) -> Caller:
+        address = client_address(peer, headers.get("x-forwarded-for", ""), self._trusted_proxies)
+        try:
+            key = presented_key(headers.get("authorization", ""), headers.get("x-api-key", ""))
+            caller = self._authenticator.authenticate(key)
+        except Unauthenticated as refusal:
+            raise self._guesses.answer(refusal, address) from None
+        require_network(caller, lambda: address)
+        return caller

@@ -62,7 +62,7 @@ class FlaskEdge:
 
     def _handle(self, request: flask.Request, route: Route, params: dict[str, str], request_id_: str) -> Reply:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        entry = self._door.enter(headers)
+        entry = self._door.enter(headers, request.remote_addr or "")
         require_scope(entry.caller, route.scope)
         if (request.content_length or 0) > self._settings.max_body_bytes:
             raise PayloadTooLarge(f"The body may have {self._settings.max_body_bytes} bytes at most.")

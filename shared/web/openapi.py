@@ -17,6 +17,18 @@ from shared.web.schemas import MODELS
 
 Json = dict[str, Any]
 
+REQUEST_HEADERS: dict[str, tuple[Json, str]] = {
+    "Idempotency-Key": (
+        {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        "Does the work once, and gives the same answer for 24 hours to whoever sends the same request with this key.",
+    ),
+    "Cache-Control": (
+        {"type": "string"},
+        "`max-age=N`: an answer may be N seconds old, at any temperature (at temperature 0 it may be of any age). "
+        "`no-cache`: ask the model, and keep its answer. `no-store`: ask the model, and keep nothing.",
+    ),
+}
+
 PATH_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
 DESCRIPTION = """\
@@ -54,6 +66,9 @@ HEADERS = {
     "x-request-id": "The caller's own when it sent a well-formed one; quote it when something went wrong.",
     "location": "Where to look for the result.",
     "retry-after": "Whole seconds to wait.",
+    "idempotency-replayed": "`true` when this is the answer that an earlier request with the same key got.",
+    "x-omni-cache": "`hit`, `miss`, or `bypass` when the cache was not asked.",
+    "age": "Seconds since the model gave this answer, when it comes from the cache.",
     "x-ratelimit-limit-requests": "Requests per minute that the key may make; absent when it has no limit.",
     "x-ratelimit-remaining-requests": "How many of them are left.",
     "x-ratelimit-reset-requests": "When all of them are free again, as in `1m0s`.",
@@ -146,7 +161,7 @@ def _operation(route: Route, method: str) -> Json:
         "operationId": route.name if len(route.methods) == 1 else f"{route.name}_{method.lower()}",
         "tags": [route.tag],
         "summary": route.summary,
-        "parameters": [*_path_parameters(route), *_query_parameters(route)],
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
         "security": _security(route.scope),
         "responses": _responses(route),
     }
@@ -167,6 +182,18 @@ def _query_parameters(route: Route) -> Iterator[Json]:
         yield {"name": name, "in": "query", "description": meaning, "schema": schema, **style}
 
 
+def _header_parameters(route: Route) -> Iterator[Json]:
+    for name in _request_headers(route):
+        schema, meaning = REQUEST_HEADERS[name]
+        yield {"name": name, "in": "header", "description": meaning, "schema": schema}
+
+
+def _request_headers(route: Route) -> tuple[str, ...]:
+    if "POST" not in route.methods or route.kind not in ("inference", "function"):
+        return ()
+    return ("Idempotency-Key", "Cache-Control") if route.kind == "inference" else ("Idempotency-Key",)
+
+
 def _security(scope: Scope | None) -> list[Json]:
     if scope is None:
         return []
@@ -184,7 +211,7 @@ def _responses(route: Route) -> Json:
 
 
 def _success(route: Route) -> Json:
-    headers = ["x-request-id", *(LIMIT_HEADERS if route.scope else ())]
+    headers = ["x-request-id", *(LIMIT_HEADERS if route.scope else ()), *_replay_headers(route)]
     if route.status == HTTPStatus.ACCEPTED:
         headers.append("location")
     return {
@@ -195,6 +222,13 @@ def _success(route: Route) -> Json:
             **(EVENT_STREAM if route.kind == "inference" else {}),
         },
     }
+
+
+def _replay_headers(route: Route) -> Iterator[str]:
+    if _request_headers(route):
+        yield "idempotency-replayed"
+    if route.kind == "inference":
+        yield from ("x-omni-cache", "age")
 
 
 def _errors(route: Route) -> Iterator[type[OmniError]]:
@@ -209,9 +243,13 @@ def _errors(route: Route) -> Iterator[type[OmniError]]:
         yield from (errors.BodyTimeout, errors.PayloadTooLarge)
     if "{" in route.path or route.kind == "inference":
         yield errors.NotFound
-    if "{" in route.path and "POST" in route.methods:
+    if "PATCH" in route.methods:
         yield errors.Conflict
-    yield errors.UpstreamFailed if route.kind == "inference" else errors.NotInstalled
+    if _request_headers(route):
+        yield from (errors.InvalidRequest, errors.Conflict, errors.KeyReused)
+    yield errors.UpstreamFailed
+    if route.kind != "inference":
+        yield errors.NotInstalled
 
 
 def _all_errors(root: type[OmniError]) -> Iterator[type[OmniError]]:
@@ -221,7 +259,7 @@ def _all_errors(root: type[OmniError]) -> Iterator[type[OmniError]]:
 
 
 def _problem(error: type[OmniError]) -> Json:
-    headers = ["retry-after"] if error in {errors.RateLimited, errors.Unavailable} else []
+    headers = ["retry-after"] if error in {errors.Conflict, errors.RateLimited, errors.Unavailable} else []
     shown = {"message": error.__doc__, "type": error.type, "param": None, "code": error.code}
     content = _content("ErrorBody")
     content["application/json"]["example"] = {"error": shown, "request_id": "req_5f0c9a1e7b3d2c4f6a8b9d0e"}

@@ -1,5 +1,6 @@
 """`omni bench gateway` runs from end to end, and never makes a number up."""
 
+import sys
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from bench.gateway_report import Report
 from bench.gateway_text import text
 from bench.machine import describe
 from bench.main import run
+from bench.processes import Program, free_port
+from bench.surroundings import MOST
 
 
 def test_quick_measures_the_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,7 +30,7 @@ def test_quick_measures_the_gateway(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert row.summary.requests_per_s.least > 0
     assert row.rounds[0].memory_rest_bytes > 0
     assert row.rounds[0].failures == {}
-    assert report.goals
+    assert bool(report.goals) == (report.others_share <= MOST)
     assert "Omni" in capsys.readouterr().out
 
 
@@ -39,6 +42,17 @@ def test_a_peer_that_cannot_be_had_is_named_with_the_reason() -> None:
 
     assert report.rows[0].summary is None
     assert "Peer has no figures: its registry does not answer" in text(report)
+
+
+def test_a_contender_that_answers_by_itself_has_no_figures() -> None:
+    def prepare(_: Site) -> Prepared:
+        port = free_port()
+        return Prepared("1", Program((sys.executable, "-m", "bench.mock", str(port)), port))
+
+    (row,) = compare([Contender("Peer", "nothing", prepare)], QUICK).rows
+
+    assert row.summary is None
+    assert "asked the upstream only 0 times" in row.trouble
 
 
 def test_an_unknown_bench_is_refused() -> None:

@@ -1,5 +1,8 @@
 """`omni bench worker` runs from end to end, and compares within a round."""
 
+import socket
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -8,7 +11,7 @@ import pytest
 from bench.machine import describe
 from bench.main import run
 from bench.processes import BenchError
-from bench.streams import Source, tokens_in
+from bench.streams import Source, stream, tokens_in
 from bench.worker_report import ENGINE, GATEWAY, WORKER, Plan, Report, text
 
 USAGE = b'data: {"choices": [], "usage": {"completion_tokens": 7}}\n\n'
@@ -30,7 +33,7 @@ def test_quick_measures_engine_worker_and_gateway(tmp_path: Path, capsys: pytest
 def test_shares_are_taken_within_a_round() -> None:
     rates = {at_once: {ENGINE: [100.0, 50.0], WORKER: [100.0, 50.0], GATEWAY: [90.0, 45.0]} for at_once in (1, 8)}
 
-    report = Report.over(describe(), "model", Plan(2, 128), rates)
+    report = Report.over(describe(), "model", Plan(2, 128), rates, others_share=0.01)
 
     shares = {(row.name, row.at_once): row.of_engine.median for row in report.rows}
     assert shares[GATEWAY, 8] == pytest.approx(0.9)
@@ -47,3 +50,20 @@ def test_tokens_are_the_servers_own_count() -> None:
 def test_a_stream_without_its_end_is_an_error(content: bytes) -> None:
     with pytest.raises(BenchError, match="gateway ended a stream early"):
         tokens_in(SOURCE, content)
+
+
+def test_an_answer_from_a_cache_is_an_error() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nage: 3\r\ncontent-length: 0\r\n\r\n"
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        threading.Thread(target=_answer_once, args=(listener, answer), daemon=True).start()
+        port = listener.getsockname()[1]
+
+        with pytest.raises(BenchError, match="gateway answered from a cache"):
+            stream(Source("gateway", port, "/", dict), [b"{}"])
+
+
+def _answer_once(listener: socket.socket, answer: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)

@@ -1,18 +1,23 @@
 """Every adapter of a port, under the name its tests are listed by. A new adapter is one more row here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
+from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.adapters.file_blobs import FileBlobs
 from shared.adapters.memory_limiter import MemoryLimiter
+from shared.adapters.secretmanager_secrets import SecretManagerSecrets
 from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
 from shared.ports.blobs import Blobs
 from shared.ports.limiter import Limiter
 from shared.ports.queue import LocalQueue
+from shared.ports.secrets import Secrets
 from shared.ports.store import Store
+from tests import secret_manager
 from tests.fakes import FakeClock
 
 STORES: dict[str, Callable[[Path, FakeClock], Store]] = {
@@ -27,6 +32,22 @@ BLOBS: dict[str, Callable[[Path], Blobs]] = {
 LIMITERS: dict[str, Callable[[FakeClock], Limiter]] = {
     "memory": MemoryLimiter,
 }
+
+
+@contextmanager
+def google_secrets(values: Mapping[str, str], clock: FakeClock) -> Iterator[Secrets]:
+    with secret_manager.running() as manager:
+        manager.set(values)
+        secrets = SecretManagerSecrets(secret_manager.PROJECT, clock, 300, manager.connect)
+        yield secrets
+        secrets.close()
+
+
+SECRETS: dict[str, Callable[[Mapping[str, str], FakeClock], AbstractContextManager[Secrets]]] = {
+    "environment": lambda values, _: nullcontext(EnvironmentSecrets(values)),
+    "secretmanager": google_secrets,
+}
+SECRET_VALUES = {"API_KEYS": "prod-key-acme-1,free-key-ann-1", "UNICODE": "naïve 名", "EMPTY": ""}
 
 
 @pytest.fixture
@@ -47,6 +68,12 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> L
 @pytest.fixture(params=BLOBS)
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     return BLOBS[request.param](tmp_path)
+
+
+@pytest.fixture(params=SECRETS)
+def secrets(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Secrets]:
+    with SECRETS[request.param](SECRET_VALUES, clock) as found:
+        yield found
 
 
 @pytest.fixture(params=LIMITERS)

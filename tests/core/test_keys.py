@@ -6,7 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.keys import ALPHABET, Scope, Tier, digest, managed_id, mint, peppered, static_keys
+from shared.core.keys import (
+    ALPHABET,
+    CHECKSUM_LENGTH,
+    Scope,
+    Tier,
+    _checksum,
+    digest,
+    is_genuine,
+    managed_id,
+    mint,
+    new_id,
+    peppered,
+    static_keys,
+)
+
+PEPPER = b"pepper"
+LENGTH = 56
+
+
+def minted(seed: int, pepper: bytes = PEPPER) -> str:
+    choose = random.Random(seed).choice
+    return mint(new_id(choose), pepper, choose)
 
 
 @pytest.mark.parametrize(
@@ -43,13 +64,20 @@ def test_only_a_master_key_administers() -> None:
 
 
 def test_a_minted_key_carries_its_id() -> None:
-    minted = mint(random.Random(1).choice)
-    assert managed_id(minted.text) == minted.id
+    text = mint("0123456789ab", PEPPER, random.Random(1).choice)
+    assert text.startswith("omni_0123456789ab_")
+    assert managed_id(text) == "0123456789ab"
+    assert len(text) == LENGTH
 
 
-@given(st.integers(0, 55), st.sampled_from(ALPHABET))
+def test_two_texts_of_one_key_differ() -> None:
+    choose = random.Random(1).choice
+    assert mint("0123456789ab", PEPPER, choose) != mint("0123456789ab", PEPPER, choose)
+
+
+@given(st.integers(0, LENGTH - 1), st.sampled_from(ALPHABET))
 def test_one_wrong_character_is_found_without_the_store(place: int, character: str) -> None:
-    text = mint(random.Random(2).choice).text
+    text = minted(2)
     changed = text[:place] + character + text[place + 1 :]
     assert changed == text or managed_id(changed) is None
 
@@ -57,6 +85,20 @@ def test_one_wrong_character_is_found_without_the_store(place: int, character: s
 @given(st.text())
 def test_noise_is_no_key(text: str) -> None:
     assert managed_id(text) is None
+
+
+def test_a_key_is_genuine_by_any_of_the_peppers() -> None:
+    assert is_genuine(minted(3), (PEPPER,))
+    assert is_genuine(minted(3), (b"newer", PEPPER))
+    assert not is_genuine(minted(3), (b"newer",))
+    assert not is_genuine(minted(3), ())
+
+
+@given(st.integers(0, LENGTH - CHECKSUM_LENGTH - 1), st.sampled_from(ALPHABET))
+def test_a_guess_with_the_right_checksum_is_not_genuine(place: int, character: str) -> None:
+    text = minted(4)
+    body = text[:place] + character + text[place + 1 : -CHECKSUM_LENGTH]
+    assert body == text[:-CHECKSUM_LENGTH] or not is_genuine(body + _checksum(body), (PEPPER,))
 
 
 def test_the_stored_hash_depends_on_the_pepper() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,10 @@ KEY = b"signing key"
 CALLER = Caller("k1", "acme", Tier.PREMIUM, frozenset({Scope.INFERENCE, Scope.JOBS}), 1000)
 
 
-@pytest.mark.parametrize("caller", [CALLER, SYSTEM])
+BOUND = replace(CALLER, models=frozenset({"small", "org/large"}))
+
+
+@pytest.mark.parametrize("caller", [CALLER, SYSTEM, BOUND, replace(CALLER, models=frozenset())])
 def test_a_signed_caller_comes_back_whole(caller: Caller) -> None:
     assert verify(sign(caller, KEY, 1000.0), KEY, 1000.0) == caller
 

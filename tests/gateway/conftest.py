@@ -11,6 +11,9 @@ import pytest
 
 from functions.gateway.main import build
 from shared.adapters.environment_secrets import EnvironmentSecrets
+from shared.ports.cache import Cache
+from shared.ports.secrets import Secrets
+from shared.ports.store import Store
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
 from shared.wiring import Ports
@@ -29,7 +32,7 @@ upstreams = [
 ]
 """
 SECRETS = {
-    "API_KEYS": "prod-key-acme-1,free-key-ann-1,master-key-root-1",
+    "API_KEYS": "prod-key-acme-1,prod-key-acme-2,free-key-ann-1,master-key-root-1",
     "OMNI_SIGNING_KEY": "signing",
     "OMNI_KEY_PEPPER": "pepper",
     "FIRST_KEY": "sk-first",
@@ -43,18 +46,29 @@ Answer = Callable[[OutgoingRequest], FakeResponse | UpstreamError]
 class World:
     """A gateway, and everything it can see."""
 
-    def __init__(self, tmp_path: Path, upstream: Upstream | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        upstream: Upstream | None = None,
+        store: Store | None = None,
+        cache: Cache | None = None,
+        secrets: Secrets | None = None,
+        **settings: Any,
+    ) -> None:
         catalogue = tmp_path / "models.toml"
         catalogue.write_text(CATALOGUE)
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
         self.upstream = FakeUpstream(lambda _: FakeResponse.json(COMPLETION))
         self.settings = replace(
-            Settings(worker_url="http://worker", routes_url="http://routes"), models_file=catalogue, **settings
+            Settings(worker_url="http://worker", routes_url="http://routes"),
+            **{"models_file": catalogue, "state_dir": tmp_path} | settings,
         )
         ports = Ports(self.settings)
-        ports.clock, ports.store, ports.upstream = self.clock, self.store, upstream or self.upstream
-        ports.secrets = EnvironmentSecrets(SECRETS)
+        ports.clock, ports.store, ports.upstream = self.clock, store or self.store, upstream or self.upstream
+        if cache:
+            ports.cache = cache
+        ports.secrets = secrets or EnvironmentSecrets(SECRETS)
         self.gateway = build(self.settings, ports)
 
     def answers(self, answer: Answer) -> None:

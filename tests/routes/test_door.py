@@ -59,4 +59,4 @@ def test_a_request_id_is_kept(routes: Routes) -> None:
 
 def test_health_and_readiness_need_nobody(routes: Routes) -> None:
     assert routes.call("GET", "/api/health").status_code == 200
-    assert routes.call("GET", "/ready").get_json()["services"] == {"store": "ok", "queue": "ok"}
+    assert routes.call("GET", "/ready").get_json()["services"] == {"store": "ok", "queue": "ok", "secrets": "ok"}

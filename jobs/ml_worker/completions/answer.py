@@ -90,13 +90,13 @@ class Answer:
                 yield part | self._head
                 self._keep_head(part | self._head)
 
-    def _call_parts(self, index: int) -> AsyncIterator[Event]:
+    def _call_parts(self, index: int) -> AsyncGenerator[Event]:
         parts = self._shaped(index)
         if self._plan.tool_call:
             return tools.read_as_call(parts, self._plan.tool_call, lambda: f"call_{self._token(12)}")
         return parts
 
-    async def _shaped(self, index: int) -> AsyncIterator[Event]:
+    async def _shaped(self, index: int) -> AsyncGenerator[Event]:
         shape = Shape(self._plan, index, self.usage)
         async with self._call(index) as blocks:
             async for block in blocks:

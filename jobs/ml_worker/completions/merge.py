@@ -1,14 +1,14 @@
 """Several streams as one, in the order in which their parts come."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def merged(sources: Iterable[AsyncIterator[T]], at_once: int) -> AsyncGenerator[T]:
+async def merged(sources: Iterable[AsyncGenerator[T]], at_once: int) -> AsyncGenerator[T]:
     """All parts of all sources, of which `at_once` run at the same time. The first error ends it and stops the rest."""
     waiting = iter(sources)
     running = {_next(source): source for source in islice(waiting, at_once)}
@@ -26,9 +26,11 @@ async def merged(sources: Iterable[AsyncIterator[T]], at_once: int) -> AsyncGene
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        for source in running.values():
+            await source.aclose()
 
 
-def _next(source: AsyncIterator[T]) -> asyncio.Task[list[T]]:
+def _next(source: AsyncGenerator[T]) -> asyncio.Task[list[T]]:
     """Fetches the source's next part; none when it has ended."""
 
     async def fetch() -> list[T]:

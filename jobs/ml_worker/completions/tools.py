@@ -4,7 +4,8 @@ A template that knows no tools never shows them to the model. A call can still b
 functions are described in the system message, the answer is constrained to the JSON of a call, and read as one.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,8 @@ class Call(msgspec.Struct):
 
 def apply(given: dict[str, Any], running: Running) -> Forced | None:
     """Rewrites the tool fields (and what follows from them) of a request in place, for this engine."""
+    if not running.calls_tools:
+        given["messages"] = [_written_out(message) for message in given["messages"]]
     offered = given.pop("tools", [])
     choice = given.pop("tool_choice", "auto" if offered else "none")
     if choice == "none":
@@ -46,7 +49,6 @@ def apply(given: dict[str, Any], running: Running) -> Forced | None:
     if running.calls_tools:
         given |= {"tools": offered, "tool_choice": "required" if demanded else "auto"}
         return None
-    given["messages"] = [_written_out(message) for message in given["messages"]]
     if not demanded:
         return None
     functions = [tool["function"] for tool in offered]
@@ -58,27 +60,37 @@ def apply(given: dict[str, Any], running: Running) -> Forced | None:
     return Forced("stop" if named else "tool_calls")
 
 
-async def read_as_call(parts: AsyncIterator[Event], forced: Forced, call_id: Callable[[], str]) -> AsyncIterator[Event]:
+async def read_as_call(
+    parts: AsyncGenerator[Event], forced: Forced, call_id: Callable[[], str]
+) -> AsyncGenerator[Event]:
     """The events of a constrained answer as those of a tool call. One that was cut off calls nothing."""
-    content, part = "", None
-    async for part in parts:
-        content += "".join(choice["delta"].get("content") or "" for choice in part["choices"])
+    texts: list[str] = []
+    part = None
+    async with aclosing(parts):
+        async for part in parts:
+            if not texts:
+                yield _with(part, {"role": "assistant", "content": None}, None)
+            texts.append(part["choices"][0]["delta"].get("content") or "")
     if part is None:
         return
-    choice = part["choices"][0]
-    yield _with(part, choice, {"role": "assistant", "content": None}, None)
-    if choice["finish_reason"] == "stop":
-        call = msgspec.json.decode(content, type=Call)
+    finish_reason = part["choices"][0]["finish_reason"]
+    if call := _whole_call("".join(texts)):
         function = {"name": call.name, "arguments": bytes(call.arguments).decode()}
         calls = [{"index": 0, "id": call_id(), "type": "function", "function": function}]
-        yield _with(part, choice, {"tool_calls": calls}, None)
-        yield _with(part, choice, {}, forced.finish_reason)
-    else:
-        yield _with(part, choice, {}, choice["finish_reason"])
+        yield _with(part, {"tool_calls": calls}, None)
+        finish_reason = forced.finish_reason
+    yield _with(part, {}, finish_reason)
 
 
-def _with(part: Event, choice: dict[str, Any], delta: dict[str, Any], finish_reason: str | None) -> Event:
-    return part | {"choices": [choice | {"delta": delta, "finish_reason": finish_reason}]}
+def _whole_call(content: str) -> Call | None:
+    try:
+        return msgspec.json.decode(content, type=Call)
+    except msgspec.DecodeError:
+        return None
+
+
+def _with(part: Event, delta: dict[str, Any], finish_reason: str | None) -> Event:
+    return part | {"choices": [part["choices"][0] | {"delta": delta, "finish_reason": finish_reason}]}
 
 
 def _chosen(choice: Any, offered: list[dict[str, Any]]) -> tuple[bool, list[dict[str, Any]]]:

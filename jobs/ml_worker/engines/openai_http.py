@@ -13,7 +13,8 @@ from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, Tim
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
-JSON = [("content-type", "application/json")]
+HEADERS = [("content-type", "application/json"), ("connection", "close")]
+"""llama.cpp closes a connection that was idle for 5 s, and one kept for later may be gone just as it is used."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,7 +32,7 @@ class EngineClient:
 
         InvalidRequest, Unavailable, UpstreamFailed or UpstreamTimeout, here and while the blocks are read.
         """
-        request = OutgoingRequest("POST", self._base_url + path, JSON, _encode(body), self._silence_s)
+        request = OutgoingRequest("POST", self._base_url + path, HEADERS, _encode(body), self._silence_s)
         with _failures_named():
             async with self._upstream.send(request) as response:
                 if response.status >= 400:
@@ -52,13 +53,16 @@ class EngineClient:
         return len((await self._post("/tokenize", path, text))["tokens"])
 
     async def _post(self, path: str, asked: str, body: dict[str, Any]) -> dict[str, Any]:
-        request = OutgoingRequest("POST", self._base_url + path, JSON, _encode(body), self._silence_s)
+        request = OutgoingRequest("POST", self._base_url + path, HEADERS, _encode(body), self._silence_s)
         with _failures_named():
             async with self._upstream.send(request) as response:
                 content = await response.read()
         if response.status >= 400:
             raise refusals.from_answer(response.status, content, prompt_field(asked))
-        return msgspec.json.decode(content, type=dict[str, Any])
+        try:
+            return msgspec.json.decode(content, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise UpstreamFailed(detail=f"the engine's answer is not JSON: {error}") from error
 
 
 def prompt_field(path: str) -> str:

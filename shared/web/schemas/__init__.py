@@ -24,7 +24,7 @@ def __getattr__(name: str) -> dict[str, type[BaseModel]]:
 def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
     from shared.web.schemas.chat import ChatRequest, ChatResponse, CompletionRequest, CompletionResponse
     from shared.web.schemas.jobs import JobList, JobRequest, JobView
-    from shared.web.schemas.keys import KeyList, KeyRequest, KeyView, NewKey
+    from shared.web.schemas.keys import KeyChange, KeyList, KeyRequest, KeyRotation, KeyView, NewKey
     from shared.web.schemas.models import ModelCard, ModelList
     from shared.web.schemas.schedules import ScheduleReport
     from shared.web.schemas.system import ErrorBody, Health, Readiness
@@ -32,7 +32,7 @@ def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
     return (
         *(ChatRequest, ChatResponse, CompletionRequest, CompletionResponse),
         *(JobRequest, JobView, JobList),
-        *(KeyRequest, KeyView, NewKey, KeyList),
+        *(KeyRequest, KeyChange, KeyRotation, KeyView, NewKey, KeyList),
         *(ModelCard, ModelList),
         *(ScheduleReport, Health, Readiness, ErrorBody),
     )

@@ -1,0 +1,57 @@
+"""An answer, written down while it is sent."""
+
+from functions.gateway.exchange import Message
+from shared.web.reply import Reply
+
+MOST_BYTES = 8 * 1024 * 1024
+PART_OF_THE_ANSWER = frozenset({b"content-type", b"location", b"etag", b"cache-control", b"preference-applied"})
+"""Headers that are the same for whoever is given the answer; the others tell of one request or one caller."""
+EVENTS = "text/event-stream"
+
+
+class Recording:
+    __slots__ = ("complete", "headers", "parts", "size", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        """0 until the answer has begun."""
+        self.headers: list[tuple[str, str]] = []
+        self.parts: list[bytes] = []
+        """Of the body; none once they would be more than MOST_BYTES."""
+        self.size = 0
+        self.complete = False
+
+    def take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = [
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in message["headers"]
+                if name in PART_OF_THE_ANSWER
+            ]
+            return
+        part: bytes = message["body"]
+        self.size += len(part)
+        if self.is_too_large:
+            self.parts.clear()
+        elif part:
+            self.parts.append(part)
+        self.complete = not message["more_body"]
+
+    @property
+    def is_too_large(self) -> bool:
+        return self.size > MOST_BYTES
+
+    @property
+    def is_stream(self) -> bool:
+        return is_stream(self.headers)
+
+    def reply(self) -> Reply | None:
+        """The answer, once it is there; None for ever when it was too large."""
+        if not self.complete or self.is_too_large:
+            return None
+        return Reply(self.status, b"".join(self.parts), self.headers)
+
+
+def is_stream(headers: list[tuple[str, str]]) -> bool:
+    return any(name == "content-type" and value.startswith(EVENTS) for name, value in headers)

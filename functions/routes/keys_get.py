@@ -1,0 +1,36 @@
+"""GET /api/v1/keys/{id}: a managed key, without its text."""
+
+from functions.routes.context import Context
+from shared.core.managed_keys import ManagedKey, credential
+from shared.key_changes import existing
+from shared.web.incoming import Incoming
+from shared.web.reply import Reply
+
+
+def handle(incoming: Incoming, context: Context) -> Reply:
+    key_id = incoming.params["id"]
+    key = existing(context.ports.store.get("keys", key_id), key_id)
+    return Reply.json(view(key, context.ports.clock.now()))
+
+
+def view(key: ManagedKey, now: float) -> dict[str, object]:
+    """A key as its owner may see it."""
+    return {
+        "id": key.id,
+        "object": "key",
+        "name": key.name,
+        "tenant": key.tenant,
+        "tier": key.tier.value,
+        "scopes": sorted(key.scopes),
+        "requests_per_minute": credential(key).caller.requests_per_minute,
+        "models": None if key.models is None else sorted(key.models),
+        "ips": key.ips,
+        "metadata": key.metadata,
+        "created_at": key.created_at,
+        "created_by": key.created_by,
+        "changed_at": key.changed_at,
+        "changed_by": key.changed_by,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "older_texts_until": key.older_texts_until(now),
+    }

@@ -1,0 +1,24 @@
+"""PATCH /api/v1/keys/{id}: changes what is named and leaves the rest. A revoked key stays as it is."""
+
+from functions.routes.context import Context
+from functions.routes.keys_create import terms
+from functions.routes.keys_get import view
+from shared import key_changes
+from shared.core import managed_keys
+from shared.core.managed_keys import ManagedKey
+from shared.web.incoming import Incoming
+from shared.web.reply import Reply
+from shared.web.schemas.keys import KeyChange
+from shared.web.validation import parse
+
+
+def handle(incoming: Incoming, context: Context) -> Reply:
+    wanted = parse(KeyChange, incoming.body, context.settings.max_json_depth)
+    now = context.ports.clock.now()
+    chosen = terms(wanted, wanted.model_fields_set, now)
+
+    def edit(key: ManagedKey, _: float) -> ManagedKey:
+        return managed_keys.change(key, chosen)
+
+    key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, edit)
+    return Reply.json(view(key, now))

@@ -1,0 +1,48 @@
+"""A store whose reads are counted the way Firestore charges for them: by document, an empty query as one."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from shared import telemetry
+from shared.ports.store import Document, Page, Query, Store, Transaction
+from shared.telemetry import series
+
+T = TypeVar("T")
+
+
+class MeasuredTransaction:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.create = transaction.create
+        self.put = transaction.put
+        self.delete = transaction.delete
+
+    @property
+    def now(self) -> float:
+        return self._transaction.now
+
+    def get(self, collection: str, key: str) -> Document | None:
+        _count(collection, 1)
+        return self._transaction.get(collection, key)
+
+
+class MeasuredStore:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.ping = store.ping
+
+    def get(self, collection: str, key: str) -> Document | None:
+        _count(collection, 1)
+        return self._store.get(collection, key)
+
+    def query(self, query: Query) -> Page:
+        page = self._store.query(query)
+        _count(query.collection, max(1, len(page.documents)))
+        return page
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        return self._store.transact(lambda transaction: work(MeasuredTransaction(transaction)))
+
+
+def _count(collection: str, documents: int) -> None:
+    series(telemetry.STORE_READS, collection).inc(documents)

@@ -1,0 +1,362 @@
+"""What a process knows of managed keys: never older than promised, and cheap to keep true."""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared import key_memory
+from shared.adapters.environment_secrets import EnvironmentSecrets
+from shared.adapters.sqlite_store import SqliteStore
+from shared.core.errors import Unauthenticated, Unavailable
+from shared.core.keys import Caller
+from shared.identity import Authenticator
+from shared.key_memory import KeyMemory
+from shared.ports.store import Document, Page, Query
+from tests.fakes import FakeClock
+from tests.managed_keys import KeyOffice
+
+MAX_AGE_S = 4.8
+GRACE_S = 60.0
+
+
+class CountingStore(SqliteStore):
+    """A real store that counts what it is asked outside transactions, and may be out of reach."""
+
+    def __init__(self, path: Path, clock: FakeClock) -> None:
+        super().__init__(path, clock)
+        self.reads = 0
+        self.is_down = False
+        self.before_answering: Callable[[], None] = lambda: None
+
+    def get(self, collection: str, key: str) -> Document | None:
+        self._count(1)
+        found = super().get(collection, key)
+        self.before_answering()
+        return found
+
+    def query(self, query: Query) -> Page:
+        page = super().query(query)
+        self._count(max(1, len(page.documents)))
+        return page
+
+    def _count(self, documents: int) -> None:
+        if self.is_down:
+            raise Unavailable
+        self.reads += documents
+
+
+class Process:
+    """One that authenticates; its background work is done at once."""
+
+    def __init__(self, store: CountingStore, clock: FakeClock, pepper: str = "pepper") -> None:
+        self._ahead: list[Callable[[], None]] = []
+        memory = KeyMemory(store, clock, MAX_AGE_S, GRACE_S, self._ahead.append)
+        self.authenticator = Authenticator(EnvironmentSecrets({"OMNI_KEY_PEPPER": pepper}), memory, clock)
+
+    def who(self, key: str) -> Caller | None:
+        try:
+            return self.authenticator.authenticate(key)
+        except Unauthenticated:
+            return None
+
+    def request(self, key: str) -> Caller | None:
+        """As the gateway does: from memory if that will do."""
+        try:
+            found = self.authenticator.remembered(key)
+        except Unauthenticated:
+            return None
+        finally:
+            while self._ahead:
+                self._ahead.pop()()
+        return found or self.who(key)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> CountingStore:
+    return CountingStore(tmp_path / "omni.db", clock)
+
+
+@pytest.fixture
+def office(store: CountingStore) -> KeyOffice:
+    return KeyOffice(store)
+
+
+@pytest.fixture
+def process(store: CountingStore, clock: FakeClock) -> Process:
+    return Process(store, clock)
+
+
+def test_fifty_busy_keys_cost_one_read_every_few_seconds(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    texts = [office.new()[1] for _ in range(50)]
+    assert all(process.request(text) for text in texts)
+    store.reads, requests = 0, 0
+    for _ in range(60 * 20):
+        clock.advance(0.05)
+        for text in texts[requests % 50 :][:10]:
+            assert process.request(text)
+            requests += 1
+    assert store.reads / requests * 1000 <= 5
+    assert store.reads == 13
+
+
+def test_a_process_that_is_not_asked_reads_nothing(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    _, text = office.new()
+    process.request(text)
+    store.reads = 0
+    clock.advance(3600)
+    assert store.reads == 0
+    assert process.request(text)
+    assert store.reads == 1
+
+
+def test_a_revoked_key_stops_within_the_promised_time_everywhere(
+    office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    key_id, text = office.new()
+    processes = []
+    for _ in range(4):
+        processes.append(Process(store, clock))
+        assert processes[-1].request(text)
+        clock.advance(1.1)
+    office.revoke(key_id)
+    clock.advance(MAX_AGE_S + 0.01)
+    assert [process.request(text) for process in processes] == [None] * 4
+
+
+def test_a_change_is_seen_by_the_look_that_finds_it_without_reading_the_key_again(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    key_id, text = office.new()
+    process.request(text)
+    office.change(key_id, models=frozenset({"small"}))
+    clock.advance(5)
+    store.reads = 0
+    caller = process.request(text)
+    assert caller is not None
+    assert caller.models == frozenset({"small"})
+    assert store.reads == 1
+
+
+def test_changes_of_other_keys_are_not_kept(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    _, text = office.new()
+    others = [office.new()[0] for _ in range(5)]
+    process.request(text)
+    for other in others:
+        office.revoke(other)
+    for _ in range(3):
+        clock.advance(5)
+        assert process.request(text)
+    store.reads = 0
+    clock.advance(5)
+    assert process.request(text)
+    assert store.reads == 1
+
+
+def test_more_changes_than_a_page_begin_a_new_memory(process: Process, office: KeyOffice, clock: FakeClock) -> None:
+    key_id, text = office.new()
+    process.request(text)
+    other, _ = office.new()
+    for n in range(1001):
+        office.change(other, name=f"name {n}")
+    office.revoke(key_id)
+    clock.advance(5)
+    assert process.request(text) is None
+
+
+def test_a_key_read_while_it_was_being_changed_is_not_remembered_as_it_was(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    """The read began before the change, a look finds the change, and only then the read comes back."""
+    key_id, text = office.new()
+    _, busy = office.new()
+    process.request(busy)
+
+    def change_and_look() -> None:
+        store.before_answering = lambda: None
+        office.revoke(key_id)
+        clock.advance(5)
+        assert process.request(busy)
+
+    store.before_answering = change_and_look
+    process.request(text)
+    assert process.request(text) is None
+
+
+def test_a_new_text_works_at_once_and_the_old_one_is_gone(
+    process: Process, office: KeyOffice, clock: FakeClock
+) -> None:
+    key_id, first = office.new()
+    assert process.request(first)
+    second = office.rotate(key_id)
+    assert process.request(second)
+    clock.advance(5)
+    assert process.request(second)
+    assert process.request(first) is None
+
+
+def test_an_old_text_that_is_still_sent_costs_no_reads(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    key_id, first = office.new()
+    office.rotate(key_id)
+    assert process.request(first) is None
+    store.reads = 0
+    assert [process.request(first) for _ in range(100)] == [None] * 100
+    assert store.reads == 0
+
+
+def test_an_old_text_works_until_its_overlap_ends(process: Process, office: KeyOffice, clock: FakeClock) -> None:
+    key_id, first = office.new()
+    office.rotate(key_id, overlap_s=60)
+    assert process.request(first)
+    clock.advance(59)
+    assert process.request(first)
+    clock.advance(1)
+    assert process.request(first) is None
+
+
+def test_a_key_expires_on_time_though_nobody_changes_it(process: Process, office: KeyOffice, clock: FakeClock) -> None:
+    _, text = office.new(expires_at=clock.now() + 3)
+    assert process.request(text)
+    clock.advance(3)
+    assert process.request(text) is None
+
+
+def test_a_genuine_key_that_is_not_there_is_asked_for_once(
+    process: Process, office: KeyOffice, store: CountingStore
+) -> None:
+    text = office.unknown()
+    assert process.request(text) is None
+    store.reads = 0
+    assert [process.request(text) for _ in range(100)] == [None] * 100
+    assert store.reads == 0
+
+
+def test_ten_thousand_guesses_never_reach_the_store(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    """Well-formed guesses with right checksums, many at the id of a key that is in use."""
+    key_id, text = office.new()
+    process.request(text)
+    store.reads = 0
+    guesser = KeyOffice(store, pepper=b"guessed", seed=2)
+    for n in range(10_000):
+        clock.advance(0.001)
+        guess = guesser.unknown() if n % 2 else guesser._text(key_id)[0]
+        assert process.request(guess) is None
+    assert store.reads == 0
+
+
+def test_every_pepper_in_the_secret_is_accepted(store: CountingStore, clock: FakeClock) -> None:
+    _, old = KeyOffice(store, b"old").new()
+    _, new = KeyOffice(store, b"new", seed=2).new()
+    both = Process(store, clock, "new, old")
+    assert both.request(old)
+    assert both.request(new)
+    assert Process(store, clock, "new").request(old) is None
+
+
+def test_known_keys_are_believed_for_a_while_without_the_store_and_changes_seen_after(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    key_id, text = office.new()
+    _, other = office.new()
+    assert process.request(text)
+    office.revoke(key_id)
+    store.is_down = True
+    clock.advance(5)
+    with caplog.at_level(logging.INFO):
+        for _ in range(10):
+            assert process.request(text)
+            clock.advance(1)
+        with pytest.raises(Unavailable):
+            process.request(other)
+        store.is_down = False
+        clock.advance(2)
+        process.request(text)
+        assert process.request(text) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_nobody_is_believed_for_ever_without_the_store(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    _, text = office.new()
+    assert process.request(text)
+    store.is_down = True
+    clock.advance(GRACE_S + 1)
+    with pytest.raises(Unavailable):
+        process.request(text)
+
+
+def test_a_store_down_at_the_start_is_not_a_wrong_key(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    _, text = office.new()
+    store.is_down = True
+    with pytest.raises(Unavailable):
+        process.request(text)
+    store.is_down = False
+    clock.advance(2)
+    assert process.request(text)
+
+
+def test_a_store_that_hangs_makes_nobody_wait_for_long(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, text = office.new()
+    assert process.request(text)
+    monkeypatch.setattr(key_memory, "PATIENCE_S", 0.05)
+    hanging, answered = threading.Event(), threading.Event()
+
+    def hang(_: Query) -> Page:
+        hanging.set()
+        answered.wait(10)
+        return Page([], "")
+
+    monkeypatch.setattr(store, "query", hang)
+    clock.advance(5)
+    first = threading.Thread(target=process.who, args=(text,))
+    first.start()
+    assert hanging.wait(10)
+    assert process.who(text)
+    answered.set()
+    first.join()
+
+
+def test_one_key_that_cannot_be_read_does_not_close_the_door_to_others(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    damaged_id, damaged = office.new()
+    _, text = office.new()
+    document = store.get("keys", damaged_id)
+    assert document is not None
+    store.transact(lambda transaction: transaction.put("keys", damaged_id, document | {"tier": "gold"}))
+    assert process.request(damaged) is None
+    assert process.request(text)
+
+
+def test_memory_is_bounded(store: CountingStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_memory, "MOST_REMEMBERED", 3)
+    process, office = Process(store, clock), KeyOffice(store)
+    texts = [office.new()[1] for _ in range(4)]
+    assert all(process.request(text) for text in texts)
+    store.reads = 0
+    assert process.request(texts[-1])
+    assert store.reads == 0
+    assert process.request(texts[0])
+    assert store.reads == 1

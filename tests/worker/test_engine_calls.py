@@ -1,0 +1,98 @@
+"""What the engine is asked for, and what of it is left to the engine: on a fake one that can do more than ours."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.ml_worker.engines import sse
+from jobs.ml_worker.engines.engine import Running
+from shared.ports.upstream import OutgoingRequest
+from tests.fakes import FakeResponse
+from tests.worker.application import Application, FakeEngine, problem
+
+ABLE = Running("http://engine", 1000, calls_tools=True, media=frozenset({"image_url"}), parameters=frozenset({"top_k"}))
+CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":'}}
+REST = {"index": 0, "function": {"arguments": " 1}"}}
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+
+
+def chunk(delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return sse.event({"id": "c", "model": "big", "choices": [choice], **more})
+
+
+def engine_answers(_: OutgoingRequest) -> FakeResponse:
+    """A tool call, in whatever pieces the network makes of it."""
+    events = [chunk({"role": "assistant"}), chunk({"tool_calls": [CALL]}), chunk({"tool_calls": [REST]})]
+    whole = b"".join([*events, chunk({}, "tool_calls", timings={"x": 1}, usage=USAGE), sse.DONE])
+    return FakeResponse.stream(*(whole[at : at + 50] for at in range(0, len(whole), 50)))
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Application:
+    app = Application(tmp_path, FakeEngine(ABLE), max_output_tokens=77)
+    app.answers(lambda request: engine_answers(request) if b"messages" in request.body else FakeResponse.json({}))
+    return app
+
+
+def test_a_request_that_names_no_limit_gets_the_default_one(app: Application) -> None:
+    app.chat()
+    assert app.asked()["max_tokens"] == 77
+    app.chat(max_tokens=5)
+    assert app.asked()["max_tokens"] == 5
+    app.chat(max_tokens=5, max_completion_tokens=6)
+    assert app.asked()["max_tokens"] == 6
+
+
+def test_only_parameters_that_the_engine_is_known_to_take_reach_it(app: Application) -> None:
+    app.chat(top_k=3, n_predict=10**9, id_slot=1, user="ann", temperature=0.5)
+    asked = app.asked()
+    assert (asked["top_k"], asked["temperature"]) == (3, 0.5)
+    assert not asked.keys() & {"n_predict", "id_slot", "user"}
+
+
+def test_an_engine_that_knows_tools_gets_them(app: Application) -> None:
+    app.chat(tools=TOOLS)
+    assert (app.asked()["tools"], app.asked()["tool_choice"]) == (TOOLS, "auto")
+    app.chat(tools=TOOLS, tool_choice="none")
+    assert "tools" not in app.asked()
+    app.chat(tools=TOOLS, tool_choice={"type": "function", "function": {"name": "g"}})
+    assert (app.asked()["tools"], app.asked()["tool_choice"]) == (TOOLS[1:], "required")
+    allowed = {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]}
+    app.chat(tools=TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": allowed})
+    assert (app.asked()["tools"], app.asked()["tool_choice"]) == (TOOLS[:1], "auto")
+
+
+def test_400_for_a_choice_among_tools_that_are_not_there(app: Application) -> None:
+    named = {"type": "function", "function": {"name": "h"}}
+    assert problem(app.chat(tools=TOOLS, tool_choice=named))[2] == "tool_choice"
+
+
+def test_a_tool_call_in_pieces_is_put_together(app: Application) -> None:
+    choice = app.chat(tools=TOOLS).json()["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    assert choice["message"]["tool_calls"] == [
+        {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    ]
+
+
+def test_events_pass_through_untouched_however_they_are_cut(app: Application) -> None:
+    streamed = app.chat(stream=True).content
+    assert chunk({"tool_calls": [CALL]}) + chunk({"tool_calls": [REST]}) in streamed
+    assert b"timings" not in streamed
+    assert b"usage" not in streamed
+    assert streamed.endswith(sse.DONE)
+
+
+def test_an_engine_that_sees_gets_the_picture(app: Application) -> None:
+    messages = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]
+    assert app.chat(messages=messages).status_code == 200
+    assert app.asked()["messages"] == messages
+
+
+def test_a_schema_without_a_schema_means_any_json(app: Application) -> None:
+    app.chat(response_format={"type": "json_schema", "json_schema": {"name": "x"}})
+    assert app.asked()["response_format"] == {"type": "json_object"}

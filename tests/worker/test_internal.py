@@ -1,0 +1,56 @@
+"""Behind the gateway: who comes in, and as whom; and the wake-ups that the queue sends."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.core import keys, signing
+from shared.core.keys import Caller, Scope, Tier
+from tests.worker.application import CHAT, Application, problem
+
+PATH = "/internal/v1/chat/completions"
+ANN = Caller("k1", "ann", Tier.FREE, frozenset({Scope.INFERENCE}), 1)
+WAKE_UP = {"job_id": "job_nobody", "seq": 1}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Application:
+    return Application(tmp_path, run_as_internal=True)
+
+
+def signed(app: Application, caller: Caller, path: str, key: bytes = b"signing", **options: Any) -> httpx.Response:
+    header = signing.sign(caller, key, app.clock.now())
+    return app.request("POST", path, None, headers={signing.HEADER: header}, **options)
+
+
+def test_the_signed_caller_is_believed_and_not_limited(app: Application) -> None:
+    answers = [problem(signed(app, ANN, PATH, json=CHAT))[1] for _ in range(3)]
+    assert answers == ["model_not_installed"] * 3
+
+
+def test_401_for_anyone_else(app: Application) -> None:
+    assert problem(app.request("POST", PATH, json=CHAT))[0] == 401
+    assert problem(signed(app, ANN, PATH, key=b"forged", json=CHAT))[0] == 401
+
+
+def test_system_pages_need_no_caller(app: Application) -> None:
+    for path in ("/api/health", "/ready", "/metrics", "/api/openapi.json", "/internal/api/health"):
+        assert app.request("GET", path, None).status_code == 200
+
+
+def test_a_wake_up_comes_from_the_system(app: Application) -> None:
+    assert problem(signed(app, ANN, "/tasks/run", json=WAKE_UP))[0] == 403
+    assert signed(app, keys.SYSTEM, "/tasks/run", json=WAKE_UP).status_code == 200
+
+
+def test_400_for_a_wake_up_without_its_number(app: Application) -> None:
+    assert problem(signed(app, keys.SYSTEM, "/tasks/run", json={"job_id": "job_1"})) == (400, "invalid_value", "seq")
+
+
+def test_the_caller_s_request_id_comes_back(app: Application) -> None:
+    header = signing.sign(ANN, b"signing", app.clock.now())
+    response = app.request("POST", PATH, None, headers={signing.HEADER: header, "x-request-id": "mine-1"}, json=CHAT)
+    assert response.headers["x-request-id"] == "mine-1"
+    assert problem(response)[0] == 501
