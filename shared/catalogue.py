@@ -1,14 +1,21 @@
 """The model catalogue, read from models.toml once at start."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
 
 from shared.core.errors import NotFound
+from shared.core.limits import Limits
 from shared.core.routing import WORKER, Model, UpstreamTarget
 
+Amount = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+NO_LIMITS: Mapping[str, Limits] = MappingProxyType({})
 
 
 class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,8 +36,22 @@ class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
     version: str = ""
 
 
+class LimitsRow(msgspec.Struct, forbid_unknown_fields=True):
+    requests_per_minute: Amount = 0
+    tokens_per_minute: Amount = 0
+    concurrent_requests: Amount = 0
+    requests_per_day: Amount = 0
+    strict: bool = False
+
+
+class LimitsTable(msgspec.Struct, forbid_unknown_fields=True):
+    tenants: dict[str, LimitsRow] = {}
+    models: dict[str, LimitsRow] = {}
+
+
 class CatalogueFile(msgspec.Struct, forbid_unknown_fields=True):
     model: tuple[ModelRow, ...] = ()
+    limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
 
 
 class CatalogueError(ValueError):
@@ -40,10 +61,19 @@ class CatalogueError(ValueError):
 class Catalogue:
     """The models there are, by id."""
 
-    def __init__(self, models: tuple[Model, ...], changed_at: int = 0) -> None:
+    def __init__(
+        self,
+        models: tuple[Model, ...],
+        changed_at: int = 0,
+        tenant_limits: Mapping[str, Limits] = NO_LIMITS,
+        model_limits: Mapping[str, Limits] = NO_LIMITS,
+    ) -> None:
         self.models = models
         self.changed_at = changed_at
         """When the file was last changed, seconds since 1970: what OpenAI's `created` says of a model."""
+        self.tenant_limits = tenant_limits
+        self.model_limits = model_limits
+        """Of all callers together."""
         self._by_id = {model.id: model for model in models}
 
     def get(self, model_id: str) -> Model:
@@ -56,15 +86,22 @@ class Catalogue:
     def load(cls, path: Path) -> "Catalogue":
         """The catalogue in a TOML file; CatalogueError says what is wrong with it."""
         try:
-            rows = msgspec.toml.decode(path.read_bytes(), type=CatalogueFile).model
+            file = msgspec.toml.decode(path.read_bytes(), type=CatalogueFile)
         except FileNotFoundError:
             raise CatalogueError(f"{path}: there is no such file; OMNI_MODELS_FILE names the catalogue") from None
         except msgspec.DecodeError as error:
             raise CatalogueError(f"{path}: {error}") from None
-        ids = [row.id for row in rows]
+        ids = [row.id for row in file.model]
         if twice := sorted({each for each in ids if ids.count(each) > 1}):
             raise CatalogueError(f"{path}: these ids stand more than once: {', '.join(twice)}")
-        return cls(tuple(_model(path, row) for row in rows), int(path.stat().st_mtime))
+        if unknown := sorted(set(file.limits.models) - set(ids)):
+            raise CatalogueError(f"{path}: limits are set for models that are not there: {', '.join(unknown)}")
+        models = tuple(_model(path, row) for row in file.model)
+        return cls(models, int(path.stat().st_mtime), _limits(file.limits.tenants), _limits(file.limits.models))
+
+
+def _limits(rows: Mapping[str, LimitsRow]) -> dict[str, Limits]:
+    return {name: Limits(**msgspec.structs.asdict(row)) for name, row in rows.items()}
 
 
 def no_such_model(model_id: str) -> NotFound:

@@ -30,8 +30,10 @@ class Authenticator:
 
     @classmethod
     def from_settings(cls, settings: Settings, secrets: Secrets, store: Store, clock: Clock) -> "Authenticator":
-        """SettingsError when neither kind of key can ever be valid, which would leave nobody in."""
-        _require_some_key(secrets)
+        """SettingsError when neither kind of key can ever be valid, which would leave nobody in; behind the gateway
+        no key is needed."""
+        if not settings.run_as_internal:
+            _require_some_key(secrets)
         memory = KeyMemory(store, clock, settings.key_cache_s, settings.key_grace_s, in_thread)
         return cls(secrets, memory, clock)
 

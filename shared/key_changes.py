@@ -4,6 +4,7 @@ what came after it, whatever the clocks say and however long a transaction took.
 A new key needs no number: nobody can have asked for it before.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from shared.ports.store import Document, Store, Transaction
 
 CHANGES = ("changes", "keys")
 """The document that holds the number of the last change of any key."""
+
+log = logging.getLogger("omni.keys")
 
 Edit = Callable[[ManagedKey, float], ManagedKey]
 """What a key becomes, at the store's time; the very same when there is nothing to change."""
@@ -26,7 +29,9 @@ def create(store: Store, make: Callable[[float], ManagedKey]) -> ManagedKey:
         transaction.create("keys", key.id, to_document(key))
         return key
 
-    return store.transact(work)
+    key = store.transact(work)
+    log.info("key created", extra={"fields": {"key_id": key.id, "tenant": key.tenant, "created_by": key.created_by}})
+    return key
 
 
 def change(store: Store, key_id: str, changed_by: str, edit: Edit) -> ManagedKey:
@@ -43,7 +48,9 @@ def change(store: Store, key_id: str, changed_by: str, edit: Edit) -> ManagedKey
         transaction.put(*CHANGES, {"count": number})
         return after
 
-    return store.transact(work)
+    key = store.transact(work)
+    log.info("key changed", extra={"fields": {"key_id": key_id, "changed_by": changed_by, "change": key.change}})
+    return key
 
 
 def last_change(document: Document | None) -> int:

@@ -25,13 +25,13 @@ class PasswordOfTheMoment(CredentialProvider):
         return (password,) if password else ()  # type: ignore[return-value]  # the client takes it for: none
 
 
-def connect(url: str, password: Callable[[], str | None]) -> redis.Redis:
+def connect(url: str, password: Callable[[], str | None], timeout_s: float = TIMEOUT_S) -> redis.Redis:
     """A pooled client for threads, also on both sides of a fork; it opens connections when they are needed."""
     return redis.Redis.from_url(
         url,
         credential_provider=PasswordOfTheMoment(password),
-        socket_connect_timeout=TIMEOUT_S,
-        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=timeout_s,
+        socket_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
 

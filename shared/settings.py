@@ -123,6 +123,18 @@ class Settings:
         "OMNI_REDIS_URL",
         "Redis, as `redis://host:6379/0` or `rediss://…`, for what instances share; empty: each has its own.",
     )
+    assumed_instances: int = knob(
+        1,
+        "OMNI_ASSUMED_INSTANCES",
+        "Instances that share a limit while Redis was never reached; afterwards as many as there were last.",
+        least=1,
+    )
+    tier_limits: str = knob(
+        "",
+        "OMNI_TIER_LIMITS",
+        "Other limits for tiers: `free.requests_per_minute=20,basic.tokens_per_minute=0,…`; also "
+        "`concurrent_requests`, `requests_per_day`.",
+    )
     cache_ttl_s: float = knob(3600.0, "OMNI_CACHE_TTL_S", "How long an answer may be given again.", unit="s", least=1)
     cache_bytes: int = knob(
         32 * 1024 * 1024,
@@ -150,7 +162,7 @@ class Settings:
         "", "OMNI_WORKER_MODEL_SHA256", "Refuse to load weights with another SHA-256; empty: any file given by path."
     )
     worker_context: int = knob(
-        8192, "OMNI_WORKER_CONTEXT", "Tokens of context, shared by all slots.", unit="tokens", least=256
+        10240, "OMNI_WORKER_CONTEXT", "Tokens of context, shared by all slots.", unit="tokens", least=256
     )
     worker_threads: int = knob(0, "OMNI_WORKER_THREADS", "Threads that compute; 0: one a core.", least=0)
     max_output_tokens: int = knob(

@@ -28,7 +28,11 @@ FIRST_TOKEN = Histogram(
     "omni_time_to_first_token_seconds", "From the request's head to a stream's first part.", ("model",),
     buckets=LATENCY_BUCKETS_S,
 )  # fmt: skip
-LIMIT_DECISIONS = Counter("omni_limit_decisions_total", "Limiter's answers.", ("tier", "decision"))
+LIMIT_DECISIONS = Counter(
+    "omni_limit_decisions_total", "Requests admitted, and refused by which limit.", ("tier", "decision", "limit")
+)
+LIMITER_EXCHANGES = Counter("omni_limiter_exchanges_total", "Errands to the limiter: leases, slots, settlements.")
+LIMITER_DEGRADED = Gauge("omni_limiter_degraded", "1 while each instance keeps its part of the limits by itself.")
 UPSTREAM_FAILURES = Counter(
     "omni_upstream_failures_total", "Exchanges with an upstream that failed.", ("model", "reason")
 )

@@ -1,13 +1,15 @@
 """Settings → ports. The only module that knows which adapters there are; each is imported when it is first used."""
 
+import secrets
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from shared.measured_store import MeasuredStore
 from shared.ports.blobs import Blobs
 from shared.ports.cache import Cache
 from shared.ports.clock import Clock
-from shared.ports.limiter import Limiter
+from shared.ports.limiter import Limiter, SharedLimiter
 from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
@@ -16,6 +18,9 @@ from shared.settings import SecretSource, Settings, SettingsError, environment
 
 if TYPE_CHECKING:
     from redis import Redis
+
+LIMITER_TIMEOUT_S = 0.25
+"""Longer than the cache's: to do without the limiter costs more than a pause."""
 
 
 class Ports:
@@ -46,7 +51,13 @@ class Ports:
     def limiter(self) -> Limiter:
         from shared.adapters.memory_limiter import MemoryLimiter
 
-        return MemoryLimiter(self.clock)
+        if not self.settings.redis_url:
+            return MemoryLimiter(self.clock)
+        from shared.fallback_limiter import FallbackLimiter, SharedTime
+
+        _require_redis_url(self.settings.redis_url)
+        time = SharedTime(self.clock)
+        return FallbackLimiter(self._redis_limiter, MemoryLimiter(time), time, self.settings.assumed_instances)
 
     @cached_property
     def cache(self) -> Cache:
@@ -90,4 +101,24 @@ class Ports:
     def _redis(self) -> "Redis":
         from shared.redis import connect
 
-        return connect(self.settings.redis_url, lambda: self.secrets.get("OMNI_REDIS_PASSWORD"))
+        return connect(self.settings.redis_url, self._redis_password)
+
+    def _redis_limiter(self) -> SharedLimiter:
+        from shared.adapters.redis_limiter import RedisLimiter
+        from shared.redis import connect
+
+        redis = connect(self.settings.redis_url, self._redis_password, LIMITER_TIMEOUT_S)
+        return RedisLimiter(redis, secrets.token_hex(8))
+
+    def _redis_password(self) -> str | None:
+        return self.secrets.get("OMNI_REDIS_PASSWORD")
+
+
+def _require_redis_url(url: str) -> None:
+    """SettingsError at the start, where the client would complain at the first request."""
+    try:
+        fits = url.startswith(("redis://", "rediss://", "unix://")) and urlsplit(url).port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SettingsError(f"OMNI_REDIS_URL must be like redis://host:6379/0, rediss://… or unix:///path, not {url!r}")

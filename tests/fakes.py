@@ -112,9 +112,13 @@ class FakeStore:
     """A dictionary; counts its reads."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self.now = clock.time
+        self._clock = clock
         self.documents: dict[tuple[str, str], Document] = {}
         self.reads = 0
+
+    @property
+    def now(self) -> float:
+        return self._clock.now()
 
     def get(self, collection: str, key: str) -> Document | None:
         self.reads += 1

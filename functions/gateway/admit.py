@@ -1,19 +1,74 @@
-"""Keeps the caller's rate limit and tells it where it stands, whatever the answer."""
+"""Keeps the limits of keys, tenants and models, and tells the caller where it stands, whatever the answer.
 
+A request takes what it needs in two steps: on arrival one request and a slot, and once its body was read, what the
+model's limits ask for and the tokens it may use. If the second step is refused, the first counts for nothing. In the
+end the tokens are settled on those it used; if its caller left, nobody knows how many, and the estimate stands.
+"""
+
+from collections.abc import Sequence
+
+from functions.gateway.body import Inference
 from functions.gateway.exchange import Exchange
+from functions.gateway.leasing import Leasing
 from functions.gateway.stage import Handler
-from shared import admission
-from shared.ports.limiter import Limiter
+from shared.admission import MOST_ERRANDS, Admission, count_admitted
+from shared.core import tokens
+from shared.core.errors import OmniError, Unavailable
+from shared.core.quota import Quota, Ticket
+from shared.core.routing import Model
+from shared.ports.clock import Clock
 
 
 class Admit:
-    def __init__(self, limiter: Limiter) -> None:
-        self._limiter = limiter
+    def __init__(self, admission: Admission, leasing: Leasing, clock: Clock, default_output: int) -> None:
+        self._admission = admission
+        self._leasing = leasing
+        self._now = clock.monotonic
+        self._default_output = default_output
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
-        if exchange.caller:
-            grant = admission.admit(self._limiter, exchange.caller)
-            exchange.reply_headers += admission.limit_headers(grant)
-            if not grant.granted:
-                raise admission.refusal(grant)
-        await proceed(exchange)
+        if exchange.caller is None:
+            await proceed(exchange)
+            return
+        ticket = exchange.ticket = self._admission.ticket(exchange.caller)
+        exchange.late_headers = lambda: self._admission.headers(ticket)
+        used: int | None = None
+        try:
+            await self._take(ticket, ticket.quotas)
+            count_admitted(exchange.caller)
+            await proceed(exchange)
+            used = _used_tokens(exchange)
+        except OmniError:
+            used = _used_tokens(exchange) if exchange.status else 0
+            raise
+        finally:
+            if used is not None:
+                ticket.settle(used, self._now())
+            self._leasing.hand_back(ticket.close())
+
+    async def to_model(self, exchange: Exchange, model: Model, asked: Inference, body_bytes: int) -> None:
+        """The second step. RateLimited, or Unavailable for strict limits."""
+        ticket = exchange.ticket
+        if ticket is None:
+            return
+        exchange.estimated_input = tokens.estimated_input(body_bytes, model.context)
+        most = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
+        output = tokens.estimated_output(most, asked.n, self._default_output, model.context)
+        await self._take(ticket, self._admission.model(ticket, model.id), exchange.estimated_input + output)
+
+    async def _take(self, ticket: Ticket, quotas: Sequence[Quota], estimate: int = 0) -> None:
+        for _ in range(MOST_ERRANDS):
+            shortage = self._admission.take(ticket, quotas, estimate)
+            if shortage is None:
+                return
+            await self._leasing.fetch(shortage)
+        raise Unavailable("Too many requests ask for their limits at once.", retry_after_s=1)
+
+
+def _used_tokens(exchange: Exchange) -> int:
+    """What the request used, by its upstream's count or by ours."""
+    if exchange.tokens_in or exchange.tokens_out:
+        return exchange.tokens_in + exchange.tokens_out
+    if exchange.status >= 400 or exchange.answered_from:
+        return 0
+    return exchange.estimated_input + tokens.unreported_output(exchange.body_bytes_sent, exchange.events_sent)

@@ -27,6 +27,9 @@ class Inference(msgspec.Struct):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = None
+    max_tokens: float | None = None
+    max_completion_tokens: float | None = None
+    n: float | None = None
 
 
 _decode_inference = msgspec.json.Decoder(Inference).decode

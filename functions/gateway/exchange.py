@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from shared.core.keys import Caller
+from shared.core.quota import Ticket
 from shared.manifest import Route
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
@@ -26,7 +27,10 @@ class Exchange:
         "body_bytes_sent",
         "caller",
         "content",
+        "estimated_input",
+        "events_sent",
         "headers",
+        "late_headers",
         "method",
         "model",
         "params",
@@ -41,6 +45,7 @@ class Exchange:
         "send",
         "started",
         "status",
+        "ticket",
         "tokens_in",
         "tokens_out",
     )
@@ -75,6 +80,14 @@ class Exchange:
         self.status = 0
         """0 until the answer has begun."""
         self.body_bytes_sent = 0
+        self.events_sent = 0
+        """Of a stream."""
+        self.ticket: Ticket | None = None
+        """What the request took of the caller's limits."""
+        self.estimated_input = 0
+        """Tokens of the request, before an upstream has counted them."""
+        self.late_headers: Callable[[], list[tuple[bytes, bytes]]] = list
+        """Asked for when the answer begins."""
 
     def header(self, name: bytes) -> str:
         """A request header by its lower-case name; empty when it was not sent."""
@@ -92,6 +105,7 @@ class Exchange:
         """Sends the answer's head."""
         self.status = status
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *self.reply_headers)]
+        raw += self.late_headers()
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:

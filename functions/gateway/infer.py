@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from functions.gateway import body
+from functions.gateway.admit import Admit
 from functions.gateway.attempt import Attempt, Call, TryAgain
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
@@ -23,10 +24,17 @@ from shared.settings import Settings
 
 class Infer:
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, attempt: Attempt, clock: Clock, random: Callable[[], float]
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        admit: Admit,
+        attempt: Attempt,
+        clock: Clock,
+        random: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._catalogue = catalogue
+        self._admit = admit
         self._attempt = attempt
         self._now = clock.monotonic
         self._random = random
@@ -37,6 +45,7 @@ class Infer:
         asked = await body.asked(exchange, self._settings)
         model = self._catalogue.get(asked.model)
         exchange.model = model.id
+        await self._admit.to_model(exchange, model, asked, len(content))
         self._retries.earn()
         with KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else nullcontext() as keep_alive:
             await self._answer(Call(exchange, route, caller, model, content, keep_alive))

@@ -11,6 +11,7 @@ from functions.gateway.forward import Forward
 from functions.gateway.identify import Identify
 from functions.gateway.infer import Infer
 from functions.gateway.kept_answers import KeptAnswers
+from functions.gateway.leasing import Leasing
 from functions.gateway.log_requests import LogRequests
 from functions.gateway.measure import Measure
 from functions.gateway.permit_model import PermitModel
@@ -20,10 +21,12 @@ from functions.gateway.stage import Handler, fold
 from functions.gateway.trace import Trace
 from functions.gateway.track_usage import track_usage
 from shared import manifest, reporting
+from shared.admission import Admission
 from shared.catalogue import Catalogue
 from shared.guesses import Guesses
 from shared.idempotency import IdempotencyKeys
 from shared.identity import Authenticator
+from shared.limit_policy import LimitPolicy
 from shared.manifest import Router
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
@@ -39,7 +42,10 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     catalogue = Catalogue.load(settings.models_file)
     router = Router(manifest.behind_the_gateway(settings))
     attempt = Attempt(settings, ports.upstream, ports.secrets, signer, ports.clock)
-    infer = Infer(settings, catalogue, attempt, ports.clock, random.random)
+    admission = Admission(ports.limiter, ports.clock, LimitPolicy.of(settings, catalogue))
+    leasing = Leasing(admission, ports.limiter, ports.clock)
+    admit = Admit(admission, leasing, ports.clock, settings.max_output_tokens)
+    infer = Infer(settings, catalogue, admit, attempt, ports.clock, random.random)
     tracer = reporting.tracer(settings, "gateway")
     return fold(
         [
@@ -50,7 +56,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
             answer_errors,
             Identify(router, settings.max_header_bytes),
             Authenticate(authenticator, guesses, settings.trusted_proxies),
-            Admit(ports.limiter),
+            admit,
             PermitModel(settings),
             Replay(settings, IdempotencyKeys(ports.store, ports.blobs)),
             Cache(settings, catalogue, KeptAnswers(ports.cache, ports.clock, settings.cache_ttl_s)),

@@ -54,6 +54,7 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock, kee
                 keep_alive.stop()
             first = False
         await exchange.write(chunk, more=True)
+        exchange.events_sent += chunk.count(b"\n\n")
         if b'"usage"' in chunk:
             _note_stream_usage(exchange, chunk)
     await exchange.write(b"", more=False)

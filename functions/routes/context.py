@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shared.catalogue import Catalogue
 from shared.jobs import Jobs
+from shared.limit_policy import LimitPolicy
 from shared.settings import Settings
 from shared.wiring import Ports
 
@@ -14,3 +15,4 @@ class Context:
     ports: Ports
     catalogue: Catalogue
     jobs: Jobs
+    limits: LimitPolicy

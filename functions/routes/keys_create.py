@@ -34,7 +34,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         )
 
     key = key_changes.create(context.ports.store, make)
-    return Reply.json(view(key, key.created_at) | {"key": text}, 201)
+    return Reply.json(view(key, context.limits, key.created_at) | {"key": text}, 201)
 
 
 def new_text(key_id: str, source: Secrets) -> tuple[str, str]:
@@ -54,6 +54,10 @@ def terms(wanted: KeyTerms, names: set[str], now: float) -> dict[str, Any]:
         "tier": Tier(wanted.tier),
         "scopes": frozenset(Scope(scope) for scope in wanted.scopes),
         "requests_per_minute": wanted.requests_per_minute,
+        "tokens_per_minute": wanted.tokens_per_minute,
+        "concurrent_requests": wanted.concurrent_requests,
+        "requests_per_day": wanted.requests_per_day,
+        "strict": wanted.strict,
         "models": None if wanted.models is None else frozenset(wanted.models),
         "ips": tuple(wanted.ips),
         "metadata": wanted.metadata,

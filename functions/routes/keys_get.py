@@ -1,8 +1,11 @@
 """GET /api/v1/keys/{id}: a managed key, without its text."""
 
+from dataclasses import asdict
+
 from functions.routes.context import Context
 from shared.core.managed_keys import ManagedKey, credential
 from shared.key_changes import existing
+from shared.limit_policy import LimitPolicy
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 
@@ -10,11 +13,11 @@ from shared.web.reply import Reply
 def handle(incoming: Incoming, context: Context) -> Reply:
     key_id = incoming.params["id"]
     key = existing(context.ports.store.get("keys", key_id), key_id)
-    return Reply.json(view(key, context.ports.clock.now()))
+    return Reply.json(view(key, context.limits, context.ports.clock.now()))
 
 
-def view(key: ManagedKey, now: float) -> dict[str, object]:
-    """A key as its owner may see it."""
+def view(key: ManagedKey, limits: LimitPolicy, now: float) -> dict[str, object]:
+    """A key as its owner may see it, with the limits it has from its tier where it has none of its own."""
     return {
         "id": key.id,
         "object": "key",
@@ -22,7 +25,7 @@ def view(key: ManagedKey, now: float) -> dict[str, object]:
         "tenant": key.tenant,
         "tier": key.tier.value,
         "scopes": sorted(key.scopes),
-        "requests_per_minute": credential(key).caller.requests_per_minute,
+        **asdict(limits.of_key(credential(key).caller)),
         "models": None if key.models is None else sorted(key.models),
         "ips": key.ips,
         "metadata": key.metadata,

@@ -10,4 +10,4 @@ from shared.web.reply import Reply
 
 def handle(incoming: Incoming, context: Context) -> Reply:
     key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, revoke)
-    return Reply.json(view(key, context.ports.clock.now()))
+    return Reply.json(view(key, context.limits, context.ports.clock.now()))

@@ -21,4 +21,4 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         return managed_keys.change(key, chosen)
 
     key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, edit)
-    return Reply.json(view(key, now))
+    return Reply.json(view(key, context.limits, now))

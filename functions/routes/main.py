@@ -15,6 +15,7 @@ from shared.catalogue import Catalogue
 from shared.core.errors import NotInstalled
 from shared.identity import Authenticator
 from shared.jobs import Jobs
+from shared.limit_policy import LimitPolicy
 from shared.manifest import Route, Router
 from shared.readiness import readiness, secrets_check
 from shared.settings import Settings
@@ -51,12 +52,15 @@ def entry(name: str) -> Callable[[flask.Request], flask.Response]:
 def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     """The edge that serves these rows, composed from the ports."""
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
-    door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock)
+    catalogue = Catalogue.load(settings.models_file)
+    policy = LimitPolicy.of(settings, catalogue)
+    door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy)
     context = Context(
         settings,
         ports,
-        Catalogue.load(settings.models_file),
+        catalogue,
         Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings),
+        policy,
     )
     handlers = {route.name: _handler(route, context) for route in served}
     return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", partial(_readiness, ports)))

@@ -191,9 +191,11 @@ async def _events(first: bytes, blocks: AsyncGenerator[bytes], facts: RequestFac
             yield first
             async for block in blocks:
                 yield block
-        except OmniError as error:
-            log.error(error.message, extra={"fields": {"request_id": facts.request_id, "detail": error.detail}})
-            yield b"data: " + problem.body(error, facts.request_id) + b"\n\n"
+        except Exception as error:  # the edge: whatever it is, the caller is told that this is not the whole answer
+            known = error if isinstance(error, OmniError) else OmniError()
+            fields = {"request_id": facts.request_id, "detail": known.detail}
+            log.error(known.message, extra={"fields": fields}, exc_info=None if known is error else error)
+            yield b"data: " + problem.body(known, facts.request_id) + b"\n\n"
 
 
 async def _first(blocks: AsyncGenerator[bytes]) -> bytes:

@@ -24,6 +24,7 @@ from jobs.ml_worker.tasks import registry
 from shared import reporting, telemetry
 from shared.identity import Authenticator
 from shared.jobs import Jobs
+from shared.limit_policy import LimitPolicy, tier_limits
 from shared.readiness import readiness, secrets_check
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
@@ -110,7 +111,8 @@ def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
 
 def _door(settings: Settings, ports: Ports) -> Door:
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
-    return Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock)
+    policy = LimitPolicy(tier_limits(settings.tier_limits))
+    return Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy)
 
 
 def _readiness(ports: Ports, model: ServedModel) -> Mapping[str, str]:

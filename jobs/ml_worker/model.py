@@ -31,6 +31,7 @@ class ServedModel:
         self._upstream = upstream
         self._loaded: Loaded | None = None
         self._missing = "" if engine else "This worker serves no model: OMNI_WORKER_MODEL is 'none'."
+        self._stopped = asyncio.Event()
 
     @property
     def is_loading(self) -> bool:
@@ -48,14 +49,16 @@ class ServedModel:
         )
 
     async def keep_running(self) -> None:
-        """Runs until cancelled. An engine that fails is tried again, after a pause that doubles."""
+        """Runs until the model is stopped. An engine that fails is tried again, after a pause that doubles."""
         pause_s = 1.0
-        while self._engine and not self._missing:
+        while self._engine and not self._missing and not self._stopped.is_set():
             try:
                 self._loaded = await self._load(self._engine)
                 self.state, pause_s = OK, 1.0
                 log.info("model ready", extra={"fields": {"model": self.id}})
                 self.state = await self._engine.ended()
+                if self._stopped.is_set():
+                    return
             except EngineMissing as error:
                 self._missing = self.state = str(error)
             except (EngineFailed, OmniError) as error:
@@ -70,6 +73,7 @@ class ServedModel:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def stop(self) -> None:
+        self._stopped.set()
         self._loaded = None
         self.state = "stopping"
         if self._engine:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.core.addresses import Network
+from shared.core.limits import Limits
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH, SECRET_LENGTH, SEAL_LENGTH, CHECKSUM_LENGTH = 12, 22, 10, 6
@@ -36,8 +37,14 @@ class Tier(StrEnum):
     MASTER = "master"
 
 
-REQUESTS_PER_MINUTE = {Tier.FREE: 10, Tier.BASIC: 100, Tier.PREMIUM: 1000, Tier.MASTER: 0}
-"""Tier defaults; 0 means no limit."""
+TIER_LIMITS = {
+    Tier.FREE: Limits(requests_per_minute=10, tokens_per_minute=40_000, concurrent_requests=4, requests_per_day=1_000),
+    Tier.BASIC: Limits(requests_per_minute=100, tokens_per_minute=400_000, concurrent_requests=40),
+    Tier.PREMIUM: Limits(requests_per_minute=1_000, tokens_per_minute=4_000_000, concurrent_requests=1_000),
+    Tier.MASTER: Limits(),
+}
+"""Tier defaults. The tokens are those of requests that use 4,000 each; with the slots of a premium key every request of
+a minute can be under way at once."""
 
 PREFIXES = {
     "free": Tier.FREE,
@@ -69,12 +76,17 @@ class Caller:
     tenant: str
     tier: Tier
     scopes: frozenset[Scope]
-    requests_per_minute: int
-    """0 means no limit."""
+    requests_per_minute: int | None
+    """0 means no limit, None the tier's; so in all limits."""
     models: frozenset[str] | None = None
     """Ids of the models it may use; None: every model."""
     networks: tuple[Network, ...] = ()
     """Where it may come from; empty: from anywhere. Checked at the entrance, and not carried by the signed caller."""
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    requests_per_day: int | None = None
+    strict: bool = False
+    """Whether its requests are refused while no limiter is shared, rather than limited by each instance for itself."""
 
     def may_use(self, model_id: str) -> bool:
         return self.models is None or model_id in self.models
@@ -104,7 +116,7 @@ def _static_caller(key: str) -> Caller:
     key_id = "env-" + hashlib.sha256(key.encode()).hexdigest()[:12]
     tenant = (found["tenant"] if found else None) or key_id
     scopes = GRANTABLE_SCOPES if tier is Tier.MASTER else USER_SCOPES
-    return Caller(key_id, tenant, tier, scopes, REQUESTS_PER_MINUTE[tier])
+    return Caller(key_id, tenant, tier, scopes, requests_per_minute=None)
 
 
 def new_id(choose: Callable[[str], str]) -> str:

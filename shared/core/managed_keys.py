@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from shared.core.errors import Conflict
-from shared.core.keys import REQUESTS_PER_MINUTE, Caller, Scope, Tier, peppered
+from shared.core.keys import Caller, Scope, Tier, peppered
 
 LONGEST_OVERLAP_S = 30 * 24 * 3600.0
 MOST_TEXTS = 10
@@ -45,7 +45,11 @@ class ManagedKey:
     created_by: str
     """The id of the key that made it."""
     requests_per_minute: int | None = None
-    """0 means no limit, None the tier's."""
+    """0 means no limit, None the tier's; so in all limits."""
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    requests_per_day: int | None = None
+    strict: bool = False
     models: frozenset[str] | None = None
     """None: every model."""
     ips: tuple[str, ...] = ()
@@ -93,9 +97,19 @@ NOBODY = Credential(Caller("", "", Tier.FREE, frozenset(), 0), (), 0.0)
 
 
 def credential(key: ManagedKey) -> Credential:
-    limit = REQUESTS_PER_MINUTE[key.tier] if key.requests_per_minute is None else key.requests_per_minute
-    networks = tuple(ip_network(text) for text in key.ips)
-    caller = Caller(key.id, key.tenant, key.tier, key.scopes, limit, models=key.models, networks=networks)
+    caller = Caller(
+        key.id,
+        key.tenant,
+        key.tier,
+        key.scopes,
+        key.requests_per_minute,
+        models=key.models,
+        networks=tuple(ip_network(text) for text in key.ips),
+        tokens_per_minute=key.tokens_per_minute,
+        concurrent_requests=key.concurrent_requests,
+        requests_per_day=key.requests_per_day,
+        strict=key.strict,
+    )
     return Credential(caller, key.texts, key.expires_at if key.revoked_at is None else 0.0)
 
 

@@ -4,16 +4,18 @@ Behind the gateway (`RUN_AS_INTERNAL=1`) the caller is whom the gateway signed, 
 public, the key is checked and counted here.
 """
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared import admission
+from shared.admission import MOST_ERRANDS, Admission
 from shared.core import signing
 from shared.core.addresses import client_address
-from shared.core.errors import Unauthenticated
+from shared.core.errors import Unauthenticated, Unavailable
 from shared.core.keys import Caller
 from shared.guesses import Guesses
 from shared.identity import Authenticator, presented_key, require_network
+from shared.limit_policy import LimitPolicy
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.settings import Settings
@@ -37,13 +39,15 @@ class Door:
         authenticator: Authenticator,
         limiter: Limiter,
         clock: Clock,
+        policy: LimitPolicy,
     ) -> None:
         self._internal = settings.run_as_internal
         self._trusted_proxies = settings.trusted_proxies
         self._signing_keys = signing_keys
         self._authenticator = authenticator
         self._guesses = Guesses(settings.invalid_keys_per_minute, clock)
-        self._limiter = limiter
+        self._admission = Admission(limiter, clock, policy)
+        self._admitting = threading.Lock()
         self._clock = clock
 
     def path(self, path: str) -> str:
@@ -68,10 +72,7 @@ class Door:
         if self._internal:
             raise Unauthenticated("This address is behind the gateway and needs a signed caller.")
         caller = self._identify(headers, peer)
-        grant = admission.admit(self._limiter, caller)
-        if not grant.granted:
-            raise admission.refusal(grant)
-        return Entry(caller, admission.limit_headers(grant))
+        return Entry(caller, self._admit(caller))
 
     def _identify(self, headers: Mapping[str, str], peer: str) -> Caller:
         address = client_address(peer, headers.get("x-forwarded-for", ""), self._trusted_proxies)
@@ -82,3 +83,19 @@ class Door:
             raise self._guesses.answer(refusal, address) from None
         require_network(caller, lambda: address)
         return caller
+
+    def _admit(self, caller: Caller) -> list[tuple[str, str]]:
+        """Counts one request, and tells where the caller stands.
+
+        Slots are given back at once: how many requests run at a time is the function's own setting.
+        """
+        with self._admitting:
+            ticket = self._admission.ticket(caller)
+            for _ in range(MOST_ERRANDS):
+                missing = self._admission.take(ticket, ticket.quotas)
+                if missing is None:
+                    ticket.close()
+                    return [(name.decode(), value.decode()) for name, value in self._admission.headers(ticket)]
+                errand = self._admission.errand(missing)
+                errand.deliver(errand.run())
+        raise Unavailable("Too many requests ask for their limits at once.", retry_after_s=1)

@@ -8,12 +8,10 @@ import pytest
 
 from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.adapters.file_blobs import FileBlobs
-from shared.adapters.memory_limiter import MemoryLimiter
 from shared.adapters.secretmanager_secrets import SecretManagerSecrets
 from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
 from shared.ports.blobs import Blobs
-from shared.ports.limiter import Limiter
 from shared.ports.queue import LocalQueue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
@@ -28,9 +26,6 @@ LOCAL_QUEUES: dict[str, Callable[[Path, FakeClock], LocalQueue]] = {
 }
 BLOBS: dict[str, Callable[[Path], Blobs]] = {
     "files": lambda folder: FileBlobs(folder / "blobs"),
-}
-LIMITERS: dict[str, Callable[[FakeClock], Limiter]] = {
-    "memory": MemoryLimiter,
 }
 
 
@@ -74,8 +69,3 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
 def secrets(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Secrets]:
     with SECRETS[request.param](SECRET_VALUES, clock) as found:
         yield found
-
-
-@pytest.fixture(params=LIMITERS)
-def limiter(request: pytest.FixtureRequest, clock: FakeClock) -> Limiter:
-    return LIMITERS[request.param](clock)

@@ -75,7 +75,7 @@ def test_the_caller_is_what_the_key_says() -> None:
     assert (caller.key_id, caller.tenant, caller.tier) == ("k1", "acme", Tier.BASIC)
     assert (caller.requests_per_minute, caller.models) == (7, frozenset({"small"}))
     assert caller.networks == (ip_network("203.0.113.0/24"),)
-    assert credential(KEY).caller.requests_per_minute == 100
+    assert credential(KEY).caller.requests_per_minute is None
 
 
 def test_only_its_own_text_is_the_keys() -> None:

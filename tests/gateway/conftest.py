@@ -52,11 +52,12 @@ class World:
         upstream: Upstream | None = None,
         store: Store | None = None,
         cache: Cache | None = None,
+        limits: str = "",
         secrets: Secrets | None = None,
         **settings: Any,
     ) -> None:
         catalogue = tmp_path / "models.toml"
-        catalogue.write_text(CATALOGUE)
+        catalogue.write_text(CATALOGUE + limits)
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
         self.upstream = FakeUpstream(lambda _: FakeResponse.json(COMPLETION))

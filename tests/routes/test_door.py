@@ -1,6 +1,7 @@
 """Behind the gateway only its signature counts; facing the public, keys and limits do."""
 
 from shared.core.keys import SYSTEM
+from tests.managed_keys import KeyOffice
 from tests.routes.conftest import ACME, Routes, problem
 
 BEARER = {"authorization": "Bearer prod-key-acme-1"}
@@ -32,6 +33,20 @@ def test_429_facing_the_public(public_routes: Routes) -> None:
     headers = {"x-api-key": "free-key-ann-1"}
     statuses = [public_routes.call("GET", "/v1/models", headers=dict(headers)).status_code for _ in range(11)]
     assert statuses == [200] * 10 + [429]
+
+
+def test_429_facing_the_public_after_too_many_guesses_but_not_for_a_valid_key(public_routes: Routes) -> None:
+    statuses = [public_routes.call("GET", "/v1/models", headers={"x-api-key": "guess"}).status_code for _ in range(61)]
+    assert statuses == [401] * 60 + [429]
+    assert public_routes.call("GET", "/v1/models", headers=dict(BEARER)).status_code == 200
+
+
+def test_403_facing_the_public_from_a_network_that_the_key_may_not_come_from(public_routes: Routes) -> None:
+    for networks, status in ((("127.0.0.0/8",), 200), (("203.0.113.0/24",), 403)):
+        _, key = KeyOffice(public_routes.ports.store, seed=status).new(ips=networks)
+        assert public_routes.call("GET", "/v1/models", headers={"x-api-key": key}).status_code == status
+    forged = {"x-api-key": key, "x-forwarded-for": "203.0.113.7"}
+    assert public_routes.call("GET", "/v1/models", headers=forged).status_code == 403
 
 
 def test_404_facing_the_public_for_internal_paths(public_routes: Routes) -> None:

@@ -65,6 +65,7 @@ def test_the_model_is_ready_only_when_it_has_answered_once(app: Application, eng
         (BrokenOff("reset"), 502, "upstream_failed"),
         (LEAK, 502, "upstream_failed"),
         (FakeResponse.stream(CHUNK), 502, "upstream_failed"),
+        (FakeResponse.stream(b"data: {broken\n\n", sse.DONE), 502, "upstream_failed"),
     ],
 )
 def test_an_engine_that_fails_is_named_and_its_words_stay_inside(

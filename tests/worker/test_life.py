@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.machine import is_running
 from tests.waiting import wait_until
@@ -25,9 +26,9 @@ PATH = "/v1/chat/completions"
 
 
 @contextmanager
-def endless_stream(worker: RunningWorker) -> Iterator[Iterator[str]]:
+def endless_stream(worker: RunningWorker, **fields: Any) -> Iterator[Iterator[str]]:
     """The lines of a stream that has begun and would go on for minutes."""
-    with worker.http() as http, http.stream("POST", PATH, json=ENDLESS | {"stream": True}) as response:
+    with worker.http() as http, http.stream("POST", PATH, json=ENDLESS | {"stream": True} | fields) as response:
         lines = (line for line in response.iter_lines() if line)
         next(lines)
         yield lines
@@ -37,8 +38,9 @@ def slots_are_free(worker: RunningWorker) -> bool:
     return worker.busy_slots() == 0
 
 
-def test_a_caller_who_leaves_a_stream_frees_the_slot(worker: RunningWorker) -> None:
-    with endless_stream(worker):
+@pytest.mark.parametrize("choices", [1, 2])
+def test_a_caller_who_leaves_a_stream_frees_the_slot(worker: RunningWorker, choices: int) -> None:
+    with endless_stream(worker, n=choices, max_tokens=4000):
         assert worker.busy_slots() == 1
     wait_until(lambda: slots_are_free(worker), description="the slot to be free")
     wait_until(lambda: engine_is_idle(worker), description="the engine to stop generating")

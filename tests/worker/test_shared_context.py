@@ -85,14 +85,14 @@ def test_no_bound_means_nobody_waits() -> None:
 
 
 def test_the_real_engine_answers_all_when_together_they_are_too_many(tmp_path: Path) -> None:
-    """Eight requests of up to 300 tokens in a context of 1,024: left to itself the engine would fail them all."""
+    """Eight requests that grow to 130 tokens in a context of 512: left to itself the engine would fail them all."""
 
     def tokens(number: int) -> int:
-        prompt = f"{number} " + "word " * 150
-        answer = client.completions.create(model=MODEL, prompt=prompt, max_tokens=140, extra_body={"ignore_eos": True})
+        prompt = f"{number} " + "word " * 100
+        answer = client.completions.create(model=MODEL, prompt=prompt, max_tokens=30, extra_body={"ignore_eos": True})
         return answer.usage.completion_tokens if answer.usage else 0
 
-    with RunningWorker(tmp_path, OMNI_WORKER_CONTEXT="1024") as worker, worker.wait_until_ready().openai() as client:
+    with RunningWorker(tmp_path, OMNI_WORKER_CONTEXT="512") as worker, worker.wait_until_ready().openai() as client:
         pool = ThreadPoolExecutor(8)
-        assert list(pool.map(tokens, range(8))) == [140] * 8
+        assert list(pool.map(tokens, range(8))) == [30] * 8
         pool.shutdown()

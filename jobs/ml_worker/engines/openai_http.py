@@ -13,6 +13,8 @@ from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, Tim
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
+PROMPT_FIELDS = ("model", "messages", "tools", "tool_choice")
+"""What a template makes the prompt of."""
 HEADERS = [("content-type", "application/json"), ("connection", "close")]
 """llama.cpp closes a connection that was idle for 5 s, and one kept for later may be gone just as it is used."""
 
@@ -44,9 +46,10 @@ class EngineClient:
         await self._post(TEXT, TEXT, {"model": model_id, "prompt": "Hello", "max_tokens": 1})
 
     async def prompt_tokens(self, path: str, body: dict[str, Any]) -> int:
-        """How many tokens the prompt has, in llama.cpp's count. Refuses what the engine would refuse to start on."""
+        """How many tokens the prompt of a request has, in llama.cpp's count."""
         if path == CHAT:
-            return int((await self._post(CHAT + "/input_tokens", path, body))["input_tokens"])
+            prompt = {name: body[name] for name in PROMPT_FIELDS if name in body}
+            return int((await self._post(CHAT + "/input_tokens", path, prompt))["input_tokens"])
         if isinstance(body["prompt"], list):
             return len(body["prompt"])
         text = {"content": body["prompt"], "add_special": True}

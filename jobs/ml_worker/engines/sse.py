@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from shared.core.errors import UpstreamFailed
+
 DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -22,10 +24,13 @@ async def whole_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def decoded(block: bytes) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a block of events; comments and `[DONE]` are left out."""
+    """The JSON objects in a block of events; comments and `[DONE]` are left out. UpstreamFailed for what is no JSON."""
     for line in block.split(b"\n"):
         if line.startswith(b"data: {"):
-            yield _decode(line[6:])
+            try:
+                yield _decode(line[6:])
+            except msgspec.DecodeError as error:
+                raise UpstreamFailed(detail=f"an event of the engine is not JSON: {error}") from error
 
 
 def event(value: dict[str, Any]) -> bytes:

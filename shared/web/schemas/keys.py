@@ -11,7 +11,7 @@ from shared.web.schemas.strict import Open, Strict
 
 GrantableTier = Literal["free", "basic", "premium", "master"]
 GrantableScope = Literal["inference", "jobs", "admin"]
-RequestsPerMinute = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Most = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 ModelId = Annotated[str, Field(min_length=1, max_length=200)]
 YEAR_9999_AT = 253_402_300_799
@@ -32,8 +32,16 @@ class KeyTerms(Strict):
     """For people: shown in lists."""
     tier: GrantableTier = "free"
     scopes: list[GrantableScope] = Field(default=["inference", "jobs"], min_length=1)
-    requests_per_minute: RequestsPerMinute | None = None
-    """Instead of the tier's limit; 0 means no limit, null the tier's."""
+    requests_per_minute: Most | None = None
+    """Instead of the tier's limit; 0 means no limit, null the tier's. So in all limits."""
+    tokens_per_minute: Most | None = None
+    """Input and output; estimated when a request arrives, and settled on what it used."""
+    concurrent_requests: Most | None = None
+    requests_per_day: Most | None = None
+    """In any 24 hours."""
+    strict: bool = False
+    """Whether requests are refused (503) while limits cannot be checked over all instances, rather than limited by each
+    instance for itself."""
     models: Annotated[list[ModelId], Field(max_length=100)] | None = None
     """The only models it may use or see; an empty list means none, null every model."""
     ips: list[Annotated[str, AfterValidator(_network)]] = Field(default=[], max_length=100)
@@ -87,7 +95,11 @@ class KeyView(Open):
     tier: GrantableTier
     scopes: list[GrantableScope]
     requests_per_minute: int
-    """0 means no limit."""
+    """0 means no limit; so in all limits."""
+    tokens_per_minute: int
+    concurrent_requests: int
+    requests_per_day: int
+    strict: bool
     models: list[str] | None
     """The only models it may use or see; null means every model."""
     ips: list[str]
