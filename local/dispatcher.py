@@ -6,8 +6,8 @@ is known in memory only: after a kill, every task that was not seen answered is 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from shared import telemetry
 from shared.core import signing
@@ -27,6 +27,15 @@ SHARE_OF_SLOTS = 0.9
 """Of the worker's slots; the rest is for callers who wait."""
 
 log = logging.getLogger("omni.dispatcher")
+
+
+@contextmanager
+def _passing_over_outages() -> Iterator[None]:
+    """While the queue cannot be read, what is in flight goes on; the next look may succeed."""
+    try:
+        yield
+    except Unavailable as error:
+        log.warning("the queue cannot be read", extra={"fields": {"detail": error.detail}})
 
 
 class Dispatcher:
@@ -53,7 +62,8 @@ class Dispatcher:
 
     async def _forget_old_names(self) -> None:
         while True:
-            self._queue.forget_old_names()
+            with _passing_over_outages():
+                self._queue.forget_old_names()
             await asyncio.sleep(FORGET_EACH_S)
 
     def _start_due(self, queue: str, group: asyncio.TaskGroup) -> None:
@@ -61,7 +71,10 @@ class Dispatcher:
         flying, most = self._in_flight[queue], self._concurrency[queue]
         if len(flying) >= most:
             return
-        for delivery in self._queue.due(queue, most):
+        due: list[Delivery] = []
+        with _passing_over_outages():
+            due = self._queue.due(queue, most)
+        for delivery in due:
             if delivery.task.name not in flying and len(flying) < most:
                 flying.add(delivery.task.name)
                 group.create_task(self._deliver(delivery, group))

@@ -79,7 +79,7 @@ class IdempotencyKeys:
     def _kept(self, claim: Claim, reply: Reply) -> Document:
         kept: Document = {"status": reply.status, "headers": reply.headers}
         if len(reply.body) > INLINE_BYTES:
-            return kept | {"blob": self._blobs.put(f"idempotency/{claim.id}", reply.body)}
+            return kept | {"blob": self._blobs.put(f"idempotency/{claim.id}/{claim.token}", reply.body)}
         return kept | {"body": base64.b64encode(reply.body).decode()}
 
     def _reply(self, done: Document) -> Reply:

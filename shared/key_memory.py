@@ -18,6 +18,8 @@ from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
 
 MOST_REMEMBERED = 20_000
+MOST_CHANGES = 1000
+"""More between two looks, and everything is forgotten."""
 LOOK_AHEAD_S = 0.4
 """So long before what is known gets too old, a look begins, for which nobody waits."""
 PATIENCE_S = 2.0
@@ -133,7 +135,7 @@ class KeyMemory:
             self._since = since
 
     def _apply_changes(self, since: int) -> None:
-        page = self._store.query(Query("keys", (("change", ">", since),), "change", limit=1000))
+        page = self._store.query(Query("keys", (("change", ">", since),), "change", limit=MOST_CHANGES))
         if page.next_cursor:
             self._start_afresh()
         elif page.documents:

@@ -61,12 +61,16 @@ SYSTEM = (
 )
 
 
+def system(settings: Settings) -> tuple[Route, ...]:
+    """SYSTEM as a process with these settings serves it: metrics tell of tenants, so the public needs an admin key."""
+    if settings.is_local or settings.run_as_internal:
+        return SYSTEM
+    return tuple(msgspec.structs.replace(row, scope=Scope.ADMIN) if row.name == "metrics" else row for row in SYSTEM)
+
+
 def behind_the_gateway(settings: Settings) -> list[Route]:
-    """What the gateway answers or forwards. Metrics tell of tenants: outside a local stack they need an admin key."""
-    rows = [route for route in (*load(), *SYSTEM) if route.kind != "schedule"]
-    if settings.is_local:
-        return rows
-    return [msgspec.structs.replace(row, scope=Scope.ADMIN) if row.name == "metrics" else row for row in rows]
+    """What the gateway answers or forwards."""
+    return [route for route in (*load(), *system(settings)) if route.kind != "schedule"]
 
 
 def load(path: Path = MANIFEST) -> tuple[Route, ...]:

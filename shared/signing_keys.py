@@ -39,6 +39,10 @@ class SigningKeys:
             return key
         raise Unavailable(detail=MISSING)
 
+    def remembered(self, signed: str, now: float) -> Caller | None:
+        """As `verify`, by the keys that are at hand."""
+        return _verified(signed, self._keys.value(), now) if signed and self.are_at_hand else None
+
     def verify(self, signed: str, now: float) -> Caller | None:
         """As `signing.verify`, by any of the keys."""
         known = self._keys.value()

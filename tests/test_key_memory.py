@@ -29,6 +29,7 @@ class CountingStore(SqliteStore):
         super().__init__(path, clock)
         self.reads = 0
         self.is_down = False
+        self.refusals = 0
         self.before_answering: Callable[[], None] = lambda: None
 
     def get(self, collection: str, key: str) -> Document | None:
@@ -44,6 +45,7 @@ class CountingStore(SqliteStore):
 
     def _count(self, documents: int) -> None:
         if self.is_down:
+            self.refusals += 1
             raise Unavailable
         self.reads += documents
 
@@ -166,15 +168,30 @@ def test_changes_of_other_keys_are_not_kept(
     assert store.reads == 1
 
 
-def test_more_changes_than_a_page_begin_a_new_memory(process: Process, office: KeyOffice, clock: FakeClock) -> None:
-    key_id, text = office.new()
-    process.request(text)
-    other, _ = office.new()
-    for n in range(1001):
-        office.change(other, name=f"name {n}")
-    office.revoke(key_id)
+def test_more_changes_than_a_page_begin_a_new_memory(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_memory, "MOST_CHANGES", 3)
+    keys = [office.new() for _ in range(6)]
+    assert all(process.request(text) for _, text in keys)
+    for key_id, _ in keys[:5]:
+        office.revoke(key_id)
     clock.advance(5)
-    assert process.request(text) is None
+    assert [bool(process.request(text)) for _, text in keys] == [False] * 5 + [True]
+    clock.advance(5)
+    store.reads = 0
+    assert process.request(keys[5][1])
+    assert store.reads == 1
+
+
+def test_one_change_after_the_other_is_seen(process: Process, office: KeyOffice, clock: FakeClock) -> None:
+    key_id, text = office.new()
+    for model in ("small", "large"):
+        office.change(key_id, models=frozenset({model}))
+        clock.advance(5)
+        caller = process.request(text)
+        assert caller is not None
+        assert caller.models == frozenset({model})
 
 
 def test_a_key_read_while_it_was_being_changed_is_not_remembered_as_it_was(
@@ -270,6 +287,23 @@ def test_every_pepper_in_the_secret_is_accepted(store: CountingStore, clock: Fak
     assert Process(store, clock, "new").request(old) is None
 
 
+def test_a_refused_text_gets_another_chance_after_any_change(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    """As when a document that was lost is restored."""
+    (key_id, text), (other, _), (_, busy) = office.new(), office.new(), office.new()
+    document = store.get("keys", key_id)
+    assert document is not None
+    store.transact(lambda transaction: transaction.delete("keys", key_id))
+    assert process.request(text) is None
+    store.transact(lambda transaction: transaction.put("keys", key_id, document))
+    assert process.request(text) is None
+    office.revoke(other)
+    clock.advance(5)
+    assert process.request(busy)
+    assert process.request(text)
+
+
 def test_known_keys_are_believed_for_a_while_without_the_store_and_changes_seen_after(
     process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -290,6 +324,34 @@ def test_known_keys_are_believed_for_a_while_without_the_store_and_changes_seen_
         process.request(text)
         assert process.request(text) is None
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_after_an_outage_revoked_keys_stop_as_soon_as_before(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    key_id, text = office.new()
+    assert process.request(text)
+    store.is_down = True
+    clock.advance(5)
+    assert process.request(text)
+    store.is_down = False
+    clock.advance(2)
+    assert process.request(text)
+    office.revoke(key_id)
+    clock.advance(5)
+    assert process.request(text) is None
+
+
+def test_a_store_that_is_down_is_asked_once_a_second(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    _, text = office.new()
+    store.is_down = True
+    for _ in range(50):
+        clock.advance(0.1)
+        with pytest.raises(Unavailable):
+            process.request(text)
+    assert store.refusals <= 6
 
 
 def test_nobody_is_believed_for_ever_without_the_store(

@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import dataclass
 
 from functions.gateway import body
+from functions.gateway.completion import NO_ANSWER, from_whole, to_stream
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
-from functions.gateway.relay import note_usage, relay_stream, relay_whole
+from functions.gateway.relay import note_usage, relay_stream, send_whole
 from functions.gateway.signer import CallerSigner
 from functions.gateway.upstream_errors import from_answer
 from shared import telemetry
@@ -70,15 +71,22 @@ class Attempt:
 
     async def _relay(self, call: Call, target: UpstreamTarget, response: Response) -> None:
         exchange = call.exchange
-        if response.status >= 400:
+        if not 200 <= response.status < 300:
             content, retry_after = await response.read(), response.header("retry-after")
             error = from_answer(response.status, content, retry_after, trusted=target.is_worker)
             self._count(call, str(response.status))
             raise TryAgain(error) if response.status in MODEL_DID_NOT_RUN else error
         if response.header("content-type").startswith("text/event-stream"):
             await relay_stream(exchange, response, self.clock, call.keep_alive)
+            return
+        content = await response.read()
+        if call.keep_alive:
+            call.keep_alive.stop()
+        note_usage(exchange, content)
+        if exchange.status:  # a comment has gone out, so the answer can only be events
+            await exchange.write(_as_events(content), more=False)
         else:
-            note_usage(exchange, await relay_whole(exchange, response))
+            await send_whole(exchange, response, content)
 
     async def _request(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
         content = call.content if target.model == call.model.id else body.with_model(call.content, target.model)
@@ -105,6 +113,17 @@ class Attempt:
     @staticmethod
     def _count(call: Call, reason: str) -> None:
         telemetry.UPSTREAM_FAILURES.labels(call.model.id, reason).inc()
+
+
+def _as_events(content: bytes) -> bytes:
+    """Some servers answer in one piece what was asked for as a stream."""
+    try:
+        answer = from_whole(content)
+    except NO_ANSWER:
+        answer = None
+    if answer is None:
+        raise UpstreamFailed(detail="the answer is neither a stream nor a completion")
+    return to_stream(answer, with_usage=True)
 
 
 def _unreachable(model: Model, error: ConnectFailed) -> OmniError:

@@ -12,6 +12,10 @@ from shared.web.validation import check_depth
 MOST_CANONICAL_BYTES = 1024 * 1024
 
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding may raise, whatever the bytes are."""
+
+
 class CallerLeft(Exception):
     """The caller closed the connection."""
 
@@ -105,7 +109,7 @@ def canonical(content: bytes, leave_out: frozenset[str] = frozenset()) -> bytes:
         if isinstance(value, dict):
             value = {name: field for name, field in value.items() if name not in leave_out}
         return msgspec.json.encode(value, order="deterministic")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return content
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from functions.gateway.body import NOT_JSON
+
 Json = dict[str, Any]
 
 DONE = b"[DONE]"
@@ -62,7 +64,7 @@ class CannotBeJoined(ValueError):
     """The events of a stream are not pieces of one answer."""
 
 
-NO_ANSWER = (msgspec.DecodeError, CannotBeJoined, RecursionError)
+NO_ANSWER = (*NOT_JSON, CannotBeJoined)
 """What reading one may raise: an upstream can say anything."""
 
 

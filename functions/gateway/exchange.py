@@ -103,9 +103,9 @@ class Exchange:
 
     async def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
         """Sends the answer's head."""
-        self.status = status
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *self.reply_headers)]
         raw += self.late_headers()
+        self.status = status
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
 
     async def write(self, chunk: bytes, *, more: bool) -> None:

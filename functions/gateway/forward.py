@@ -1,11 +1,12 @@
 """Innermost: hands the request to whoever answers for its route, and relays the answer."""
 
 import asyncio
+from urllib.parse import quote
 
 from functions.gateway import body
 from functions.gateway.exchange import Exchange
 from functions.gateway.infer import Infer
-from functions.gateway.relay import relay_whole
+from functions.gateway.relay import send_whole
 from functions.gateway.signer import CallerSigner
 from functions.gateway.watch import CallerWatch
 from shared.core.errors import NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
@@ -48,7 +49,7 @@ class Forward:
         await exchange.reply(reply)
 
     async def _function(self, exchange: Exchange, route: Route, caller: Caller, content: bytes) -> None:
-        url = self._settings.routes_url.replace("{name}", route.name) + INTERNAL_PREFIX + exchange.path
+        url = self._settings.routes_url.replace("{name}", route.name) + INTERNAL_PREFIX + quote(exchange.path)
         if exchange.query:
             url += "?" + exchange.query.decode("latin-1")
         headers = [(name.decode(), exchange.header(name)) for name in PASSED_ON if name in exchange.headers]
@@ -56,7 +57,7 @@ class Forward:
         request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s)
         try:
             async with self._upstream.send(request) as response:
-                await relay_whole(exchange, response)
+                await send_whole(exchange, response, await response.read())
         except TimedOut as error:
             raise UpstreamTimeout(f"'{route.name}' did not answer in time.", detail=str(error)) from error
         except ConnectFailed as error:

@@ -13,7 +13,7 @@ class Identify:
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
         size = len(exchange.path) + len(exchange.query)
-        for name, value in exchange.headers.items():
+        for name, value in exchange.raw_headers:
             size += len(name) + len(value)
         if size > self._max_header_bytes:
             raise HeadersTooLarge(f"The request head may have {self._max_header_bytes} bytes at most.")

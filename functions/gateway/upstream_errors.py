@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from functions.gateway.body import NOT_JSON
 from shared.core.errors import (
     Conflict,
     InvalidRequest,
@@ -31,27 +32,34 @@ BY_STATUS: dict[int, type[OmniError]] = {
 def from_answer(status: int, content: bytes, retry_after: str, *, trusted: bool) -> OmniError:
     """The error to raise for an upstream's answer of 400 or more.
 
-    What a server outside the platform says of its own failures (5xx), or of our credentials (401, 403), is for the
-    log only.
+    What a server outside the platform says of its own failures (5xx), or of our account (401, 403, 429), stays with
+    us; its code is for the log.
     """
     told = _told(content)
-    if not trusted and (status >= 500 or status in {401, 403}):
+    if status < 400 or (not trusted and (status >= 500 or status in {401, 403, 429})):
         error = BY_STATUS.get(status, UpstreamFailed)
-        return error(detail=f"upstream answered {status}: {told.get('message', '')[:500]}")
-    error_class = BY_STATUS.get(status, InvalidRequest if status < 500 else UpstreamFailed)
+        return error(detail=f"upstream answered {status}, code {told.get('code')}")
+    error_class = BY_STATUS.get(status, InvalidRequest if 400 <= status < 500 else UpstreamFailed)
     return error_class(
         told.get("message", ""),
         param=told.get("param"),
         code=told.get("code", ""),
-        retry_after_s=float(retry_after) if retry_after.isdigit() else None,
+        retry_after_s=_seconds(retry_after),
     )
+
+
+def _seconds(retry_after: str) -> float | None:
+    """A `Retry-After` in seconds, an hour at most; None for none, a date or nonsense."""
+    if not retry_after.isascii() or not retry_after.isdecimal():
+        return None
+    return min(float(retry_after[:9]), 3600.0)
 
 
 def _told(content: bytes) -> dict[str, str]:
     """Message, param and code, as far as the answer has them as text."""
     try:
         answer: Any = msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return {}
     found = answer.get("error", answer.get("detail", answer)) if isinstance(answer, dict) else answer
     if isinstance(found, str):

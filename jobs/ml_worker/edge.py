@@ -70,7 +70,7 @@ class Edge:
         self._request_log = telemetry.RequestLog("worker")
         self._jobs: set[asyncio.Task[None]] = set()
         served = [route for route in manifest.load() if route.kind == "inference"]
-        self._router = Router([*served, TASKS_RUN, *manifest.SYSTEM])
+        self._router = Router([*served, TASKS_RUN, *manifest.system(settings)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -125,9 +125,10 @@ class Edge:
         path = self._door.path(request.scope["path"])
         route, _ = self._router.find(request.method, path)
         facts.route = route.name
+        if route.scope:
+            await self._let_in(request, route, facts)
         if route.kind == "system":
             return await self._page(request, path)
-        await self._let_in(request, route, facts)
         content = await caller.body(request, self._settings)
         if route.name == TASKS_RUN.name:
             return await self._job(parse(WakeUp, content))
@@ -141,9 +142,8 @@ class Edge:
 
     async def _let_in(self, request: Request, route: Route, facts: RequestFacts) -> None:
         headers, peer = caller.headers(request), request.client.host if request.client else ""
-        if self._door.answers_from_memory:
-            entry = self._door.enter(headers, peer)
-        else:  # a key may have to be looked up, and what knows it blocks
+        entry = self._door.remembered(headers)
+        if entry is None:  # a key may have to be looked up, and what knows it blocks
             entry = await asyncio.to_thread(self._door.enter, headers, peer)
         facts.caller = entry.caller
         facts.reply_headers += entry.headers

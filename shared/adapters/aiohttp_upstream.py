@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 
 import aiohttp
+from yarl import URL
 
 from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, UpstreamError
 
@@ -50,7 +51,7 @@ class AiohttpExchange:
         try:
             self._response = await self._session.request(
                 request.method,
-                request.url,
+                URL(request.url, encoded=True),  # as it stands: normalising `..` would lead elsewhere
                 headers=request.headers,
                 data=request.body or None,
                 allow_redirects=False,

@@ -1,14 +1,14 @@
 """Secrets from Google Secret Manager, kept in memory and read again while they are in use.
 
 A name may carry a version, as in `OMNI_SIGNING_KEY/versions/3`; without one it means the latest. The client takes long
-to import, so that is left to the first read.
+to import, so that is left to the first read. It speaks HTTP: the functions' server forks after the first secrets were
+read, and gRPC's threads do not survive that (one child in fifteen hung when it was tried).
 """
 
 import logging
 import os
 import re
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from shared.core.errors import Unavailable
 from shared.ports.clock import Clock
 
 if TYPE_CHECKING:
+    from google.api_core.exceptions import BadRequest
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
     Connect = Callable[[], SecretManagerServiceClient]
@@ -50,16 +51,18 @@ class SecretManagerSecrets:
         self._now = clock.monotonic
         self._ttl_s = ttl_s
         self._connect = connect or _connect
-        self._client: SecretManagerServiceClient | None = None
+        self._client: tuple[int, SecretManagerServiceClient] | None = None
+        """With the process that connected it."""
         self._kept: dict[str, Kept] = {}
         self._retry_at: dict[str, float] = {}
         self._refreshing: set[str] = set()
         self._reading = threading.Lock()
-        _before_fork(self)
 
     def get(self, name: str, max_age_s: float | None = None) -> str | None:
         oldest_s = self._ttl_s if max_age_s is None else min(max_age_s, self._ttl_s)
         kept = self._kept.get(name)
+        if kept and self._age_s(kept) > oldest_s and self._is_left_alone(name):
+            return kept.value  # while the source is down nobody waits for it
         if kept is None or self._age_s(kept) > oldest_s:
             return self._read(name, oldest_s)
         if self._age_s(kept) > self._ttl_s * REFRESH_AT:
@@ -74,7 +77,7 @@ class SecretManagerSecrets:
         """Ends the connection; the next read makes a new one."""
         with self._reading:
             if self._client:
-                self._client.transport.close()  # type: ignore[no-untyped-call]
+                self._client[1].transport.close()  # type: ignore[no-untyped-call]
                 self._client = None
 
     def _age_s(self, kept: Kept) -> float:
@@ -120,32 +123,34 @@ class SecretManagerSecrets:
             return None
         path = f"projects/{self._project}/secrets/{parts[1]}/versions/{parts[2] or 'latest'}"
         try:
-            self._client = self._client or self._connect()
-            answer = self._client.access_secret_version(name=path, timeout=TIMEOUT_S, retry=None)
+            answer = self._connected().access_secret_version(name=path, timeout=TIMEOUT_S, retry=None)
             return answer.payload.data.decode().strip() or None
-        except (exceptions.NotFound, exceptions.FailedPrecondition):  # no such secret, or its version is disabled
+        except exceptions.NotFound:
             return None
-        except (exceptions.GoogleAPIError, GoogleAuthError, UnicodeDecodeError) as error:
+        except exceptions.BadRequest as error:
+            if _is_disabled(error):
+                return None
             raise _unreadable(name, str(error)) from error
+        except (exceptions.GoogleAPIError, GoogleAuthError, OSError, UnicodeDecodeError) as error:
+            raise _unreadable(name, str(error)) from error
+
+    def _connected(self) -> "SecretManagerServiceClient":
+        if self._client is None or self._client[0] != os.getpid():
+            self._client = os.getpid(), self._connect()
+        return self._client[1]
 
 
 def _connect() -> "SecretManagerServiceClient":
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-    return SecretManagerServiceClient()
+    return SecretManagerServiceClient(transport="rest")
+
+
+def _is_disabled(error: "BadRequest") -> bool:
+    """Whether there is such a version, but it is disabled or destroyed."""
+    return error.response is not None and "FAILED_PRECONDITION" in error.response.text
 
 
 def _unreadable(name: str, reason: str) -> Unavailable:
     detail = f"secret {name}: {reason}"
     return Unavailable("Secrets cannot be read at the moment.", detail=detail, retry_after_s=RETRY_S)
-
-
-def _before_fork(secrets: SecretManagerSecrets) -> None:
-    """The functions' server forks after the first secrets were read, and a connection does not survive that."""
-    known = weakref.ref(secrets)
-
-    def close() -> None:
-        if found := known():
-            found.close()
-
-    os.register_at_fork(before=close)

@@ -56,10 +56,10 @@ class Door:
             return path[len(INTERNAL_PREFIX) :]
         return path
 
-    @property
-    def answers_from_memory(self) -> bool:
-        """Whether `enter` does not wait for anything."""
-        return self._internal and self._signing_keys.are_at_hand
+    def remembered(self, headers: Mapping[str, str]) -> Entry | None:
+        """As `enter` for a caller whom the gateway signed, from memory alone; None when that cannot tell."""
+        caller = self._signing_keys.remembered(headers.get(signing.HEADER, ""), self._clock.now())
+        return Entry(caller, []) if caller else None
 
     def enter(self, headers: Mapping[str, str], peer: str) -> Entry:
         """The caller behind a request's headers (names in lower case, lines of one name joined by commas) and the

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 
 import flask
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from shared import telemetry
+from shared import manifest, telemetry
 from shared.core.errors import OmniError, PayloadTooLarge
 from shared.identity import require_scope
 from shared.manifest import Route, Router
@@ -16,6 +17,7 @@ from shared.web.incoming import Incoming, request_id
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
 
+SYSTEM_PAGE = "system"
 log = logging.getLogger("omni.requests")
 
 Handler = Callable[[Incoming], Reply]
@@ -32,15 +34,14 @@ class FlaskEdge:
         self._router = router
         self._handlers = handlers
         self._pages = pages
+        self._page_scopes = {page.path: page.scope for page in manifest.system(settings)}
 
     def serve(self, request: flask.Request) -> flask.Response:
         started = time.perf_counter()
         request_id_ = request_id(request.headers.get("x-request-id", ""))
         path = self._door.path(request.path)
-        reply = self._pages.answer(path, request.headers.get("if-none-match", "")) if request.method == "GET" else None
-        route_name = "system"
-        if reply is None:
-            route_name, reply = self._answer(request, path, request_id_)
+        route_name, reply = self._answer(request, path, request_id_)
+        if route_name != SYSTEM_PAGE:
             _measure(route_name, request.method, reply.status, started, request_id_)
         response = flask.Response(reply.body, reply.status, reply.headers)
         response.headers["x-request-id"] = request_id_
@@ -49,6 +50,8 @@ class FlaskEdge:
     def _answer(self, request: flask.Request, path: str, request_id_: str) -> tuple[str, Reply]:
         route_name = "none"
         try:
+            if page := self._page(request, path):
+                return SYSTEM_PAGE, page
             route, params = self._router.find(request.method, path)
             route_name = route.name
             return route_name, self._handle(request, route, params, request_id_)
@@ -60,17 +63,33 @@ class FlaskEdge:
             log.exception("unexpected error", extra={"fields": {"request_id": request_id_, "route": route_name}})
             return route_name, Reply.problem(OmniError(), request_id_)
 
+    def _page(self, request: flask.Request, path: str) -> Reply | None:
+        if request.method != "GET":
+            return None
+        if scope := self._page_scopes.get(path):
+            require_scope(self._door.enter(_headers(request), request.remote_addr or "").caller, scope)
+        return self._pages.answer(path, request.headers.get("if-none-match", ""))
+
     def _handle(self, request: flask.Request, route: Route, params: dict[str, str], request_id_: str) -> Reply:
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = _headers(request)
         entry = self._door.enter(headers, request.remote_addr or "")
         require_scope(entry.caller, route.scope)
-        if (request.content_length or 0) > self._settings.max_body_bytes:
-            raise PayloadTooLarge(f"The body may have {self._settings.max_body_bytes} bytes at most.")
         incoming = Incoming(
-            route, entry.caller, request_id_, params, request.args.to_dict(), headers, request.get_data(cache=False)
+            route, entry.caller, request_id_, params, request.args.to_dict(), headers, self._body(request)
         )
         reply = self._handlers[route.name](incoming)
         return Reply(reply.status, reply.body, [*reply.headers, *entry.headers])
+
+    def _body(self, request: flask.Request) -> bytes:
+        request.max_content_length = self._settings.max_body_bytes
+        try:
+            return request.get_data(cache=False)
+        except RequestEntityTooLarge:
+            raise PayloadTooLarge(f"The body may have {self._settings.max_body_bytes} bytes at most.") from None
+
+
+def _headers(request: flask.Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
 
 
 def _measure(route: str, method: str, status: int, started: float, request_id_: str) -> None:

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from grpc import StatusCode  # type: ignore[import-untyped]
 
 from shared.adapters.secretmanager_secrets import REFRESH_AT, RETRY_S, SecretManagerSecrets
 from shared.core.errors import Unavailable
 from tests import secret_manager
 from tests.fakes import FakeClock
-from tests.secret_manager import DISABLED, PROJECT, SecretManager
+from tests.secret_manager import DISABLED, FORBIDDEN, OVER_QUOTA, PROJECT, UNAVAILABLE, Refusal, SecretManager
 from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -116,7 +115,7 @@ def test_the_line_end_that_tools_append_is_no_part_of_a_secret(
     assert secrets.get("PASSWORD") == "one two"
 
 
-OUTAGES = [StatusCode.UNAVAILABLE, StatusCode.PERMISSION_DENIED, StatusCode.RESOURCE_EXHAUSTED]
+OUTAGES = [UNAVAILABLE, FORBIDDEN, OVER_QUOTA]
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -125,7 +124,7 @@ def test_an_outage_leaves_the_last_known_value_and_a_warning(
     manager: SecretManager,
     clock: FakeClock,
     caplog: pytest.LogCaptureFixture,
-    outage: StatusCode,
+    outage: Refusal,
 ) -> None:
     secrets.get("API_KEYS")
     manager.refusal = outage
@@ -142,7 +141,7 @@ def test_during_an_outage_the_source_is_asked_now_and_then(
     secrets: SecretManagerSecrets, manager: SecretManager, clock: FakeClock
 ) -> None:
     secrets.get("API_KEYS")
-    manager.refusal = StatusCode.UNAVAILABLE
+    manager.refusal = UNAVAILABLE
     clock.advance(TTL_S + 1)
     manager.asked.clear()
     for _ in range(60):
@@ -158,7 +157,7 @@ def test_during_an_outage_the_source_is_asked_now_and_then(
 def test_an_outage_at_the_start_is_unavailable_and_passes(
     secrets: SecretManagerSecrets, manager: SecretManager, clock: FakeClock
 ) -> None:
-    manager.refusal = StatusCode.UNAVAILABLE
+    manager.refusal = UNAVAILABLE
     for _ in range(3):
         with pytest.raises(Unavailable) as refusal:
             secrets.get("API_KEYS")

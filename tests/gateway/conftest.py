@@ -78,12 +78,12 @@ class World:
     def request(self, method: str, path: str, key: str | None = "prod-key-acme-1", **options: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         headers |= options.pop("headers", {})
-        return asyncio.run(self._request(method, path, headers=headers, **options))
+        return asyncio.run(self.send(method, path, headers=headers, **options))
 
     def chat(self, key: str | None = "prod-key-acme-1", **fields: Any) -> httpx.Response:
         return self.request("POST", "/v1/chat/completions", key, json=CHAT | fields)
 
-    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.gateway)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             return await client.request(method, path, **options)

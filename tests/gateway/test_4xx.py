@@ -132,6 +132,11 @@ def test_429_for_one_key_is_no_other_keys_business(world: World) -> None:
     assert world.chat("prod-key-acme-1").status_code == 200
 
 
+def test_431_for_many_lines_of_one_header(world: World) -> None:
+    lines = [(b"authorization", b"Bearer prod-key-acme-1")] + [(b"x-pad", b"x" * 1000)] * 40
+    assert problem(asyncio.run(world.send("GET", "/v1/models", headers=lines)))[:2] == (431, "headers_too_large")
+
+
 def test_431_for_a_head_that_is_too_large(world: World) -> None:
     response = world.request("POST", "/v1/chat/completions", json=CHAT, headers={"x-large": "x" * 40_000})
     assert problem(response) == (431, "headers_too_large", None)

@@ -101,6 +101,42 @@ def test_the_callers_own_mistakes_are_no_failures_of_the_upstream(world: World) 
     assert {world.chat().status_code for _ in range(10)} == {400}
 
 
+def test_a_redirect_is_no_answer_and_tells_nothing(world: World) -> None:
+    moved = FakeResponse(302, [b""], [("location", "http://10.0.0.1/secret")])
+    world.answers(lambda _: moved)
+    response = world.chat()
+    assert problem(response) == (502, "upstream_failed", None)
+    assert "location" not in response.headers
+
+
+@pytest.mark.parametrize("retry_after", ["9" * 400, "²", "-1", "soon"])
+def test_a_retry_after_that_makes_no_sense_harms_nobody(world: World, retry_after: str) -> None:
+    headers = [("content-type", "application/json"), ("retry-after", retry_after)]
+    world.answers(lambda _: FakeResponse(400, [b"{}"], headers))
+    assert problem(world.chat())[0] == 400
+
+
+@pytest.mark.parametrize("tokens", [-3, 10**30, "many", None])
+def test_token_counts_that_make_no_sense_count_nothing(world: World, tokens: object) -> None:
+    world.answers(lambda _: FakeResponse.json(COMPLETION | {"usage": {"prompt_tokens": tokens}}))
+    assert world.chat().status_code == 200
+
+
+def test_a_stream_without_an_end_does_not_end_silently(world: World) -> None:
+    world.answers(lambda _: FakeResponse.stream(b'data: {"choices":[]}\n\n'))
+    last = world.chat(stream=True).text.strip().split("\n\n")[-1]
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_failed"
+
+
+def test_a_stream_cut_inside_an_event_leaves_no_half_event(world: World) -> None:
+    world.answers(lambda _: FakeResponse.stream(b'data: {"choices":[]}\n\ndata: {"choi', BrokenOff("reset")))
+    events = world.chat(stream=True).text.strip().split("\n\n")
+    assert [list(json.loads(event.removeprefix("data: "))) for event in events] == [
+        ["choices"],
+        ["error", "request_id"],
+    ]
+
+
 def test_a_stream_passes_through_byte_by_byte(world: World) -> None:
     events = [
         b'data: {"choices":[]}\n\n',

@@ -150,9 +150,8 @@ def test_looking_for_changes_costs_few_reads(urls: list[str], office: KeyOffice)
         f"\n{PROCESSES} gateways, {KEYS} keys, {sent / STEADY_S:.0f} requests/s for {STEADY_S:g} s: "
         f"{reads:g} store reads, {per_1000:.2f} per 1,000 requests\n"
     )
-    if sent < 0.95 * REQUESTS_PER_S * STEADY_S:
-        pytest.skip(f"this machine is too busy to send {REQUESTS_PER_S} requests a second")
-    assert per_1000 <= MOST_READS_PER_1000
+    # The reads depend on the time alone, so a machine too busy to send as many makes no difference to the bound.
+    assert reads / (REQUESTS_PER_S * STEADY_S) * 1000 <= MOST_READS_PER_1000
 
 
 def test_a_revoked_key_stops_everywhere_in_time(urls: list[str], office: KeyOffice) -> None:

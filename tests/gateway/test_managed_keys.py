@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 
 class GatedStore(FakeStore):
-    """Answers when the test says so."""
+    """Gives keys when the test says so."""
 
     def __init__(self) -> None:
         super().__init__(FakeClock())
@@ -28,7 +28,7 @@ class GatedStore(FakeStore):
         self.gate.set()
 
     def get(self, collection: str, key: str) -> Document | None:
-        if not self.gate.wait(10):
+        if collection == "keys" and not self.gate.wait(10):
             raise Unavailable
         return super().get(collection, key)
 
@@ -107,7 +107,7 @@ def test_503_when_the_store_hangs_and_static_keys_go_on(tmp_path: Path, monkeypa
 
 async def _chat(world: World, key: str) -> int:
     headers = {"authorization": f"Bearer {key}"}
-    return (await world._request("POST", "/v1/chat/completions", json=CHAT, headers=headers)).status_code
+    return (await world.send("POST", "/v1/chat/completions", json=CHAT, headers=headers)).status_code
 
 
 def test_a_key_bound_to_a_network_works_there_alone(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_two_lines_of_the_header_are_one_list(tmp_path: Path) -> None:
     world = World(tmp_path, trusted_proxies=2)
     _, key = KeyOffice(world.store).new(ips=("203.0.113.7",))
     lines = [("authorization", f"Bearer {key}"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-for", "10.0.0.1")]
-    response = asyncio.run(world._request("POST", "/v1/chat/completions", json=CHAT, headers=lines))
+    response = asyncio.run(world.send("POST", "/v1/chat/completions", json=CHAT, headers=lines))
     assert response.status_code == 200
 
 

@@ -84,6 +84,12 @@ async def slow_then_refuse(_: Model, __: Request) -> Response:
     return JSONResponse({"error": {"message": "no such thing"}}, 400)
 
 
+async def slow_then_whole(_: Model, __: Request) -> Response:
+    await asyncio.sleep(0.5)
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    return JSONResponse({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
+
+
 async def endless(model: Model, _: Request) -> Response:
     return StreamingResponse(model.tokens(0.01), media_type="text/event-stream")
 
@@ -105,6 +111,12 @@ def test_a_silent_stream_is_kept_alive_until_its_first_token(tmp_path: Path) -> 
 def test_an_error_after_the_head_was_sent_is_an_event(tmp_path: Path) -> None:
     last = ask_streamed(tmp_path, Model(slow_then_refuse)).strip().split("\n\n")[-1]
     assert json.loads(last.removeprefix("data: "))["error"]["message"] == "no such thing"
+
+
+def test_an_answer_in_one_piece_after_the_head_becomes_events(tmp_path: Path) -> None:
+    text = ask_streamed(tmp_path, Model(slow_then_whole))
+    assert '"Hi"' in text
+    assert text.endswith("data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("answer", [endless, silent])

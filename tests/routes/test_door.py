@@ -49,6 +49,19 @@ def test_403_facing_the_public_from_a_network_that_the_key_may_not_come_from(pub
     assert public_routes.call("GET", "/v1/models", headers=forged).status_code == 403
 
 
+def test_facing_the_public_metrics_need_an_admin_key(public_routes: Routes) -> None:
+    assert problem(public_routes.call("GET", "/metrics"))[0] == 401
+    assert problem(public_routes.call("GET", "/metrics", headers=dict(BEARER)))[0] == 403
+    admin = {"authorization": "Bearer master-key-root-1"}
+    assert public_routes.call("GET", "/metrics", headers=admin).status_code == 200
+
+
+def test_413_facing_the_public_without_a_declared_length(public_routes: Routes) -> None:
+    too_large = b"x" * (public_routes.settings.max_body_bytes + 1)
+    response = public_routes.call("POST", "/api/v1/jobs", headers=dict(BEARER), data=too_large)
+    assert problem(response)[:2] == (413, "payload_too_large")
+
+
 def test_404_facing_the_public_for_internal_paths(public_routes: Routes) -> None:
     assert problem(public_routes.call("GET", "/internal/v1/models", headers=dict(BEARER)))[0] == 404
 
