@@ -89,7 +89,7 @@ class Catalogue:
             file = msgspec.toml.decode(path.read_bytes(), type=CatalogueFile)
         except FileNotFoundError:
             raise CatalogueError(f"{path}: there is no such file; OMNI_MODELS_FILE names the catalogue") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
             raise CatalogueError(f"{path}: {error}") from None
         ids = [row.id for row in file.model]
         if twice := sorted({each for each in ids if ids.count(each) > 1}):

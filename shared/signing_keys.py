@@ -11,7 +11,7 @@ from shared.settings import SettingsError
 
 NAME = "OMNI_SIGNING_KEY"
 MISSING = f"{NAME} is missing: the gateway signs callers with it, functions check them"
-LOOK_AGAIN_S = 10.0
+LOOK_AGAIN_S = 1.0
 """How old the keys may be when a signature fits none: its maker may have learnt of a new key first."""
 
 log = logging.getLogger("omni.keys")

@@ -24,7 +24,7 @@ class KeyOffice:
     def new(self, **fields: Any) -> tuple[str, str]:
         """The id and the text of a new key."""
         key_id = new_id(self._choose)
-        text, hashed = self._text(key_id)
+        text, hashed = self.minted(key_id)
 
         def make(now: float) -> ManagedKey:
             key = ManagedKey(key_id, "test", "acme", Tier.PREMIUM, USER_SCOPES, (TextHash(hashed),), now, "office")
@@ -35,7 +35,7 @@ class KeyOffice:
 
     def unknown(self) -> str:
         """A genuine text whose key is not in the store."""
-        return self._text(new_id(self._choose))[0]
+        return self.minted(new_id(self._choose))[0]
 
     def change(self, key_id: str, **fields: Any) -> None:
         self._edit(key_id, lambda key, _: managed_keys.change(key, fields))
@@ -45,13 +45,14 @@ class KeyOffice:
 
     def rotate(self, key_id: str, overlap_s: float = 0) -> str:
         """The new text."""
-        text, hashed = self._text(key_id)
+        text, hashed = self.minted(key_id)
         self._edit(key_id, lambda key, now: managed_keys.rotate(key, hashed, overlap_s, now))
         return text
 
-    def _edit(self, key_id: str, edit: key_changes.Edit) -> None:
-        key_changes.change(self._store, key_id, "office", edit)
-
-    def _text(self, key_id: str) -> tuple[str, str]:
+    def minted(self, key_id: str) -> tuple[str, str]:
+        """A text for the key that the store knows nothing of, and its hash."""
         text = mint(key_id, self._pepper, self._choose)
         return text, peppered(text, self._pepper)
+
+    def _edit(self, key_id: str, edit: key_changes.Edit) -> None:
+        key_changes.change(self._store, key_id, "office", edit)

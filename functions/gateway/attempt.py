@@ -1,6 +1,7 @@
 """One request to one upstream, and what its failure means."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from functions.gateway import body
@@ -54,10 +55,15 @@ class Attempt:
     signer: CallerSigner
     clock: Clock
 
-    async def __call__(self, call: Call, target: UpstreamTarget) -> None:
-        """Answers the caller from `target`. Raises TryAgain, or the error that ends it."""
+    async def __call__(self, call: Call, target: UpstreamTarget, answers: Callable[[], None]) -> None:
+        """Answers the caller from `target`. Raises TryAgain, or the error that ends it.
+
+        `answers` is called once the upstream has begun to answer: how long the caller then takes is not its doing.
+        """
         try:
             async with self.upstream.send(await self._request(call, target)) as response:
+                if response.status < 400:
+                    answers()
                 await self._relay(call, target, response)
         except ConnectFailed as error:
             self._count(call, "connect")

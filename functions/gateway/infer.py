@@ -79,8 +79,12 @@ class Infer:
     async def _guarded(self, call: Call, target: UpstreamTarget, breaker: Breaker) -> None:
         """One attempt, from which the upstream's breaker learns. A refusal (4xx) is no failure of the upstream."""
         succeeded: bool | None = None
+
+        def answers() -> None:
+            self._record(call, target, breaker, succeeded=True)
+
         try:
-            await self._attempt(call, target)
+            await self._attempt(call, target, answers)
             succeeded = True
         except TryAgain as failure:
             succeeded = failure.error.status == 429
@@ -92,10 +96,13 @@ class Infer:
             if succeeded is None:
                 breaker.forget_probe()
             else:
-                before = breaker.state(self._now())
-                breaker.record(self._now(), succeeded=succeeded)
-                if (after := breaker.state(self._now())) is not before:
-                    telemetry.UPSTREAM_STATE.labels(call.model.id, target.url).set(after)
+                self._record(call, target, breaker, succeeded=succeeded)
+
+    def _record(self, call: Call, target: UpstreamTarget, breaker: Breaker, *, succeeded: bool) -> None:
+        before = breaker.state(self._now())
+        breaker.record(self._now(), succeeded=succeeded)
+        if (after := breaker.state(self._now())) is not before:
+            telemetry.UPSTREAM_STATE.labels(call.model.id, target.url).set(after)
 
 
 def _left_alone(model: Model, pause_s: float) -> OmniError:

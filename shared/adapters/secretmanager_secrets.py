@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.core.errors import Unavailable
+from shared.core.errors import NotInstalled, Unavailable
 from shared.ports.clock import Clock
 
 if TYPE_CHECKING:
@@ -116,9 +116,11 @@ class SecretManagerSecrets:
             return kept.value
 
     def _ask(self, name: str) -> str | None:
-        from google.api_core import exceptions
-        from google.auth.exceptions import GoogleAuthError
-
+        try:
+            from google.api_core import exceptions
+            from google.auth.exceptions import GoogleAuthError
+        except ModuleNotFoundError:
+            raise NotInstalled("Secret Manager needs the package google-cloud-secret-manager (extra `gcp`).") from None
         if not (parts := NAME.fullmatch(name)):
             return None
         path = f"projects/{self._project}/secrets/{parts[1]}/versions/{parts[2] or 'latest'}"

@@ -9,6 +9,7 @@ from shared.core.errors import InvalidRequest
 from shared.core.keys import Caller
 from shared.manifest import Route
 
+PAGE_SIZE = re.compile(r"[0-9]{1,4}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
@@ -33,6 +34,6 @@ def request_id(given: str, random_bits: Callable[[int], int] = random.getrandbit
 def page_size(query: Mapping[str, str], default: int = 20, most: int = 100) -> int:
     """The `limit` of a list request; InvalidRequest unless it is a whole number from 1 to `most`."""
     text = query.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+    if not PAGE_SIZE.fullmatch(text) or not 1 <= int(text) <= most:
         raise InvalidRequest(f"'limit' must be a whole number from 1 to {most}.", param="limit")
     return int(text)

@@ -4,7 +4,6 @@ Pydantic is imported by `parse` alone, so that the gateway, which only checks th
 """
 
 import re
-from collections.abc import Container
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -105,7 +104,7 @@ def _path(value: Any, error: "ErrorDetails") -> FieldPath:
     """Where in `value` the error is: its location without the names of union members."""
     path: list[str | int] = []
     for step in error["loc"]:
-        if step in _steps(value):
+        if _leads_further(value, step):
             value = value[step]
             path.append(step)
     if error["type"] == "missing":
@@ -115,11 +114,11 @@ def _path(value: Any, error: "ErrorDetails") -> FieldPath:
     return tuple(path)
 
 
-def _steps(value: Any) -> Container[str | int]:
-    """The keys or indexes that lead further into `value`."""
+def _leads_further(value: Any, step: str | int) -> bool:
+    """Whether `step` is a key or an index of `value`."""
     if isinstance(value, list):
-        return range(len(value))
-    return value if isinstance(value, dict) else ()
+        return isinstance(step, int) and 0 <= step < len(value)
+    return isinstance(value, dict) and step in value
 
 
 def _phrase(error: "ErrorDetails") -> str:

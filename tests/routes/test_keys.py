@@ -174,7 +174,7 @@ def test_400_for_an_overlap_that_is_none(routes: Routes, overlap_s: object) -> N
     assert problem(routes.call("POST", path, ADMIN, json={"overlap_s": overlap_s}))[::2] == (400, "overlap_s")
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "101", "ten", "1e1", ""])
+@pytest.mark.parametrize("limit", ["0", "-1", "101", "ten", "1e1", "", "00000000150000", "000000001" + "9" * 5000])
 def test_400_for_a_page_size_that_is_none(routes: Routes, limit: str) -> None:
     assert problem(routes.call("GET", f"{KEYS}?limit={limit}", ADMIN))[::2] == (400, "limit")
 

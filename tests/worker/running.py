@@ -86,7 +86,8 @@ class RunningWorker:
 
     def busy_slots(self) -> int:
         """How many requests the worker has in hand."""
-        lines = httpx.get(f"{self.base_url}/metrics").text.splitlines()
+        with self.http() as http:
+            lines = http.get("/metrics").text.splitlines()
         return int(next(float(line.split()[1]) for line in lines if line.startswith("omni_worker_slots_busy ")))
 
     def terminate(self) -> None:

@@ -6,14 +6,14 @@ import openai
 import pytest
 
 from tests.worker.running import MODEL, RunningWorker
-from tests.worker.test_chat import sse
+from tests.worker.test_chat import NO_END, sse
 
 PROMPTS = ["Once upon a time", "The sky is"]
 
 
 def test_each_prompt_gets_its_continuation_and_all_are_paid_for(client: openai.OpenAI) -> None:
     alone = [client.completions.create(model=MODEL, prompt=prompt, max_tokens=4).usage for prompt in PROMPTS]
-    answer = client.completions.create(model=MODEL, prompt=PROMPTS, max_tokens=4, n=2)
+    answer = client.completions.create(model=MODEL, prompt=PROMPTS, max_tokens=4, n=2, logit_bias=NO_END)
     assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
     assert answer.usage
     assert answer.usage.prompt_tokens == sum(usage.prompt_tokens for usage in alone if usage)
@@ -22,7 +22,9 @@ def test_each_prompt_gets_its_continuation_and_all_are_paid_for(client: openai.O
 
 
 def test_logprobs_have_the_older_shape(client: openai.OpenAI) -> None:
-    choice = client.completions.create(model=MODEL, prompt=PROMPTS[0], max_tokens=4, logprobs=2).choices[0]
+    choice = client.completions.create(
+        model=MODEL, prompt=PROMPTS[0], max_tokens=4, logprobs=2, logit_bias=NO_END
+    ).choices[0]
     told = choice.logprobs
     assert told
     assert told.tokens
@@ -35,7 +37,7 @@ def test_logprobs_have_the_older_shape(client: openai.OpenAI) -> None:
 
 
 def test_a_stream_has_the_same_shape_and_ends_with_usage_and_done(worker: RunningWorker) -> None:
-    body = {"model": MODEL, "prompt": PROMPTS, "max_tokens": 4, "logprobs": 1}
+    body = {"model": MODEL, "prompt": PROMPTS, "max_tokens": 4, "logprobs": 1, "logit_bias": NO_END}
     *events, usage, done = sse(worker, "/v1/completions", **body, stream_options={"include_usage": True})
     assert done == "[DONE]"
     assert json.loads(usage)["usage"]["completion_tokens"] == 8
@@ -54,7 +56,7 @@ def test_one_prompt_streams_without_usage_unless_asked(worker: RunningWorker) ->
 
 
 def test_echo_begins_with_the_prompt(client: openai.OpenAI) -> None:
-    answer = client.completions.create(model=MODEL, prompt=PROMPTS, max_tokens=3, echo=True)
+    answer = client.completions.create(model=MODEL, prompt=PROMPTS, max_tokens=3, echo=True, logit_bias=NO_END)
     for prompt, choice in zip(PROMPTS, answer.choices, strict=True):
         assert choice.text.startswith(prompt)
         assert len(choice.text) > len(prompt)

@@ -10,7 +10,7 @@ from jobs.ml_worker.completions import tools
 from jobs.ml_worker.completions.assembly import assemblies
 from jobs.ml_worker.completions.merge import merged
 from jobs.ml_worker.completions.plan import Plan
-from jobs.ml_worker.completions.shape import Event, Shape, is_plain
+from jobs.ml_worker.completions.shape import Event, Shape
 from jobs.ml_worker.completions.usage import Usage
 from jobs.ml_worker.engines import refusals, sse
 from jobs.ml_worker.engines.engine import Running
@@ -69,7 +69,7 @@ class Answer:
         shape = Shape(self._plan, 0, self.usage)
         async with self._call(0) as blocks:
             async for block in blocks:
-                if is_plain(block):
+                if shape.needs_no_change(block):
                     yield block
                     continue
                 for event in sse.decoded(block):

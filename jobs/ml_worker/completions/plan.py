@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from jobs.ml_worker.completions import tools
 from jobs.ml_worker.engines.engine import Running
 from jobs.ml_worker.engines.openai_http import CHAT, TEXT
@@ -19,6 +21,7 @@ SAMPLING = frozenset(
 )
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 MOST_ANSWERS = 128
+MOST_SCHEMA_BYTES = 16 * 1024
 SEEDS = 2**32 - 1
 """llama.cpp takes 32 bits, and the highest of those numbers to mean "draw one"."""
 
@@ -122,6 +125,12 @@ def _response_format(given: dict[str, Any]) -> dict[str, Any] | None:
     wanted: dict[str, Any] | None = given.get("response_format")
     if wanted and wanted["type"] == "json_schema" and "schema" not in wanted["json_schema"]:
         return {"type": "json_object"}
+    if wanted and len(msgspec.json.encode(wanted)) > MOST_SCHEMA_BYTES:
+        raise InvalidRequest(
+            f"A schema may have {MOST_SCHEMA_BYTES} bytes at most: the engine takes too long over a larger one.",
+            param="response_format",
+            code="schema_too_large",
+        )
     return wanted
 
 

@@ -15,9 +15,7 @@ MARKS = tuple(f'"{name}":'.encode() for name in OWN)
 """Inside a JSON string the quotes would be escaped, so a text never looks like one of these."""
 
 
-def is_plain(block: bytes) -> bool:
-    """Whether a block of events can go to the caller as it is."""
-    return not any(mark in block for mark in MARKS)
+ROLE = b'"role":"assistant"'
 
 
 class Shape:
@@ -26,8 +24,16 @@ class Shape:
         self._index = index
         self._usage = usage
         self._echo: str = plan.calls[index]["prompt"] if plan.echo else ""
+        self._role_is_due = plan.path == CHAT
+        """llama.cpp tells the role with the first token, and not at all when it holds that one's text back."""
         self._offset = 0
         """Characters of the text so far, for the older form of logprobs."""
+
+    def needs_no_change(self, block: bytes) -> bool:
+        """Whether a block of events can go to the caller as it is."""
+        if self._role_is_due and ROLE in block:
+            self._role_is_due = False
+        return not self._role_is_due and not any(mark in block for mark in MARKS)
 
     def __call__(self, event: Event) -> Event | None:
         """The event for the caller, if it is for the caller; the error that the engine tells of in it."""
@@ -43,6 +49,9 @@ class Shape:
 
     def _reshape(self, choice: dict[str, Any]) -> None:
         choice["index"] = self._index
+        if self._role_is_due:
+            choice["delta"] = {"role": "assistant"} | choice["delta"]
+            self._role_is_due = False
         if self._echo:
             choice["text"], self._echo = self._echo + choice["text"], ""
         told = (choice.pop("logprobs", None) or {}).get("content")

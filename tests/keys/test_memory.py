@@ -1,99 +1,11 @@
 """What a process knows of managed keys: never older than promised, and cheap to keep true."""
 
-import logging
-import threading
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from shared import key_memory
-from shared.adapters.environment_secrets import EnvironmentSecrets
-from shared.adapters.sqlite_store import SqliteStore
-from shared.core.errors import Unauthenticated, Unavailable
-from shared.core.keys import Caller
-from shared.identity import Authenticator
-from shared.key_memory import KeyMemory
-from shared.ports.store import Document, Page, Query
 from tests.fakes import FakeClock
+from tests.keys.conftest import MAX_AGE_S, CountingStore, Process
 from tests.managed_keys import KeyOffice
-
-MAX_AGE_S = 4.8
-GRACE_S = 60.0
-
-
-class CountingStore(SqliteStore):
-    """A real store that counts what it is asked outside transactions, and may be out of reach."""
-
-    def __init__(self, path: Path, clock: FakeClock) -> None:
-        super().__init__(path, clock)
-        self.reads = 0
-        self.is_down = False
-        self.refusals = 0
-        self.before_answering: Callable[[], None] = lambda: None
-
-    def get(self, collection: str, key: str) -> Document | None:
-        self._count(1)
-        found = super().get(collection, key)
-        self.before_answering()
-        return found
-
-    def query(self, query: Query) -> Page:
-        page = super().query(query)
-        self._count(max(1, len(page.documents)))
-        return page
-
-    def _count(self, documents: int) -> None:
-        if self.is_down:
-            self.refusals += 1
-            raise Unavailable
-        self.reads += documents
-
-
-class Process:
-    """One that authenticates; its background work is done at once."""
-
-    def __init__(self, store: CountingStore, clock: FakeClock, pepper: str = "pepper") -> None:
-        self._ahead: list[Callable[[], None]] = []
-        memory = KeyMemory(store, clock, MAX_AGE_S, GRACE_S, self._ahead.append)
-        self.authenticator = Authenticator(EnvironmentSecrets({"OMNI_KEY_PEPPER": pepper}), memory, clock)
-
-    def who(self, key: str) -> Caller | None:
-        try:
-            return self.authenticator.authenticate(key)
-        except Unauthenticated:
-            return None
-
-    def request(self, key: str) -> Caller | None:
-        """As the gateway does: from memory if that will do."""
-        try:
-            found = self.authenticator.remembered(key)
-        except Unauthenticated:
-            return None
-        finally:
-            while self._ahead:
-                self._ahead.pop()()
-        return found or self.who(key)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> CountingStore:
-    return CountingStore(tmp_path / "omni.db", clock)
-
-
-@pytest.fixture
-def office(store: CountingStore) -> KeyOffice:
-    return KeyOffice(store)
-
-
-@pytest.fixture
-def process(store: CountingStore, clock: FakeClock) -> Process:
-    return Process(store, clock)
 
 
 def test_fifty_busy_keys_cost_one_read_every_few_seconds(
@@ -273,7 +185,7 @@ def test_ten_thousand_guesses_never_reach_the_store(
     guesser = KeyOffice(store, pepper=b"guessed", seed=2)
     for n in range(10_000):
         clock.advance(0.001)
-        guess = guesser.unknown() if n % 2 else guesser._text(key_id)[0]
+        guess = guesser.unknown() if n % 2 else guesser.minted(key_id)[0]
         assert process.request(guess) is None
     assert store.reads == 0
 
@@ -302,102 +214,6 @@ def test_a_refused_text_gets_another_chance_after_any_change(
     clock.advance(5)
     assert process.request(busy)
     assert process.request(text)
-
-
-def test_known_keys_are_believed_for_a_while_without_the_store_and_changes_seen_after(
-    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    key_id, text = office.new()
-    _, other = office.new()
-    assert process.request(text)
-    office.revoke(key_id)
-    store.is_down = True
-    clock.advance(5)
-    with caplog.at_level(logging.INFO):
-        for _ in range(10):
-            assert process.request(text)
-            clock.advance(1)
-        with pytest.raises(Unavailable):
-            process.request(other)
-        store.is_down = False
-        clock.advance(2)
-        process.request(text)
-        assert process.request(text) is None
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-
-
-def test_after_an_outage_revoked_keys_stop_as_soon_as_before(
-    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
-) -> None:
-    key_id, text = office.new()
-    assert process.request(text)
-    store.is_down = True
-    clock.advance(5)
-    assert process.request(text)
-    store.is_down = False
-    clock.advance(2)
-    assert process.request(text)
-    office.revoke(key_id)
-    clock.advance(5)
-    assert process.request(text) is None
-
-
-def test_a_store_that_is_down_is_asked_once_a_second(
-    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
-) -> None:
-    _, text = office.new()
-    store.is_down = True
-    for _ in range(50):
-        clock.advance(0.1)
-        with pytest.raises(Unavailable):
-            process.request(text)
-    assert store.refusals <= 6
-
-
-def test_nobody_is_believed_for_ever_without_the_store(
-    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
-) -> None:
-    _, text = office.new()
-    assert process.request(text)
-    store.is_down = True
-    clock.advance(GRACE_S + 1)
-    with pytest.raises(Unavailable):
-        process.request(text)
-
-
-def test_a_store_down_at_the_start_is_not_a_wrong_key(
-    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
-) -> None:
-    _, text = office.new()
-    store.is_down = True
-    with pytest.raises(Unavailable):
-        process.request(text)
-    store.is_down = False
-    clock.advance(2)
-    assert process.request(text)
-
-
-def test_a_store_that_hangs_makes_nobody_wait_for_long(
-    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, text = office.new()
-    assert process.request(text)
-    monkeypatch.setattr(key_memory, "PATIENCE_S", 0.05)
-    hanging, answered = threading.Event(), threading.Event()
-
-    def hang(_: Query) -> Page:
-        hanging.set()
-        answered.wait(10)
-        return Page([], "")
-
-    monkeypatch.setattr(store, "query", hang)
-    clock.advance(5)
-    first = threading.Thread(target=process.who, args=(text,))
-    first.start()
-    assert hanging.wait(10)
-    assert process.who(text)
-    answered.set()
-    first.join()
 
 
 def test_one_key_that_cannot_be_read_does_not_close_the_door_to_others(
