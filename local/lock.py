@@ -9,7 +9,8 @@ import click
 CHECKOUT = Path(__file__).resolve().parent.parent
 UV = str(Path(sys.executable).with_name("uv"))
 FILES = {
-    "requirements.txt": (),
+    "requirements.txt": ("--extra", "gcp"),
+    "requirements/worker.txt": ("--extra", "ml", "--extra", "gcp"),
     "requirements/local.txt": ("--extra", "local"),
     "requirements/dev.txt": ("--all-extras",),
 }
