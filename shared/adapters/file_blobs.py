@@ -1,34 +1,58 @@
 """Blobs as files in one folder: the embedded default."""
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import mkstemp
 
+from shared.ports.blobs import PART_BYTES
+
 SCHEME = "file-blob:"
+UNFINISHED = ".part"
 
 
 class FileBlobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, path: str, body: bytes) -> str:
+    def put(self, path: str, body: bytes | Iterable[bytes]) -> str:
         target = self._inside(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = mkstemp(dir=target.parent, prefix=".", suffix=".part")
+        descriptor, name = mkstemp(dir=target.parent, prefix=".", suffix=UNFINISHED)
         part = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(body)
+                file.writelines([body] if isinstance(body, bytes) else body)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
         return SCHEME + path
 
     def get(self, uri: str) -> bytes:
+        return self._at(uri).read_bytes()
+
+    def read(self, uri: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        with self._at(uri).open("rb") as file:
+            file.seek(start)
+            left = length
+            while part := file.read(PART_BYTES if left is None else min(PART_BYTES, left)):
+                left = None if left is None else left - len(part)
+                yield part
+
+    def delete(self, uri: str) -> None:
+        self._at(uri).unlink(missing_ok=True)
+
+    def list(self, folder: str) -> list[str]:
+        below = self._inside(folder) if folder else self._folder.resolve()
+        paths = (path for path in below.rglob("*") if path.is_file() and path.suffix != UNFINISHED)
+        return sorted(SCHEME + path.relative_to(self._folder.resolve()).as_posix() for path in paths)
+
+    def _at(self, uri: str) -> Path:
+        """The file of a URI; FileNotFoundError when it is none of ours."""
         path = uri.removeprefix(SCHEME)
         if path == uri:
             raise FileNotFoundError(uri)
-        return self._inside(path).read_bytes()
+        return self._inside(path)
 
     def _inside(self, path: str) -> Path:
         """The file for `path`; ValueError unless it stays within the folder."""

@@ -1,10 +1,11 @@
 """What every blob store promises."""
 
+from collections.abc import Iterator
 from threading import Thread
 
 import pytest
 
-from shared.ports.blobs import Blobs
+from shared.ports.blobs import PART_BYTES, Blobs
 
 
 @pytest.mark.parametrize("body", [b"", b"text", bytes(range(256)) * 4096], ids=["empty", "small", "1 MiB"])
@@ -48,3 +49,55 @@ def test_a_reader_never_sees_half_a_body(blobs: Blobs) -> None:
     while writer.is_alive():
         assert blobs.get(uri) in bodies
     writer.join()
+
+
+def test_a_body_in_parts_is_put_together(blobs: Blobs) -> None:
+    assert blobs.get(blobs.put("a", (bytes([letter]) * 700_000 for letter in b"abc"))) == (
+        b"a" * 700_000 + b"b" * 700_000 + b"c" * 700_000
+    )
+    assert blobs.get(blobs.put("none", iter(()))) == b""
+
+
+def test_a_body_that_breaks_off_is_not_stored(blobs: Blobs) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 3_000_000
+        raise ConnectionResetError
+
+    blobs.put("a", b"before")
+    for path in ("a", "b"):
+        with pytest.raises(ConnectionResetError):
+            blobs.put(path, broken())
+    assert [blobs.get(uri) for uri in blobs.list("")] == [b"before"]
+
+
+@pytest.mark.parametrize(
+    ("start", "length"),
+    [(0, None), (0, 10), (7, None), (7, 3), (0, 0), (PART_BYTES - 1, 2), (3 * PART_BYTES, None), (9 * PART_BYTES, 5)],
+)
+def test_any_range_of_a_body_can_be_read(blobs: Blobs, start: int, length: int | None) -> None:
+    body = bytes(range(251)) * 13_000
+    parts = list(blobs.read(blobs.put("a", body), start, length))
+    assert b"".join(parts) == body[start : None if length is None else start + length]
+    assert all(0 < len(part) <= PART_BYTES for part in parts)
+
+
+def test_reading_what_is_not_there_is_refused(blobs: Blobs) -> None:
+    uri = blobs.put("a", b"")
+    with pytest.raises(FileNotFoundError):
+        list(blobs.read(uri + "x"))
+
+
+def test_a_deleted_body_is_gone_and_may_be_deleted_again(blobs: Blobs) -> None:
+    uri = blobs.put("a/b", b"text")
+    for _ in range(2):
+        blobs.delete(uri)
+    with pytest.raises(FileNotFoundError):
+        blobs.get(uri)
+    assert blobs.list("a") == []
+
+
+def test_a_folder_lists_what_is_below_it_by_path(blobs: Blobs) -> None:
+    uris = {path: blobs.put(path, b"") for path in ("b/2", "b/10", "b/c/1", "bb/1", "a")}
+    assert blobs.list("b") == [uris[path] for path in ("b/10", "b/2", "b/c/1")]
+    assert len(blobs.list("")) == 5
+    assert blobs.list("nothing") == []
