@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -125,5 +126,19 @@ def _target(path: Path, model_id: str, row: UpstreamRow) -> UpstreamTarget:
         raise CatalogueError(
             f"{path}: the upstream url '{row.url}' of '{model_id}' must begin with http:// or https://"
         )
+    if row.url and not _is_plain(row.url):
+        raise CatalogueError(
+            f"{path}: an upstream url of '{model_id}' is no plain address (no password, no query); "
+            "a key belongs into the secret that `api_key_env` names"
+        )
     url = WORKER if row.worker else row.url.rstrip("/")
     return UpstreamTarget(url, row.model or model_id, row.api_key_env, row.weight, row.priority)
+
+
+def _is_plain(url: str) -> bool:
+    """Whether it is an address only: metrics and errors show it, and the route's path is appended."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and not (parts.username or parts.query or parts.fragment)
+    except ValueError:
+        return False

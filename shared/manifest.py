@@ -53,7 +53,7 @@ def _system(name: str, path: str, summary: str, response: str = "") -> Route:
 
 SYSTEM = (
     _system("health", "/api/health", "Whether the process is alive; touches nothing else.", "Health"),
-    _system("ready", "/ready", "Whether every required service answers; 503 names the one that does not.", "Readiness"),
+    _system("ready", "/ready", "Whether what is needed is there; 503 names what is missing.", "Readiness"),
     _system("metrics", "/metrics", "Prometheus metrics."),
     _system("docs", "/api/docs", "This API as a page."),
     _system("docs_asset", "/api/docs/{asset}", "A file that the page needs."),

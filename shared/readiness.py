@@ -1,18 +1,67 @@
 """Whether what a process needs is there."""
 
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from shared.core.errors import Unavailable
+from shared.ports.clock import Clock
+from shared.ports.limiter import Limiter
 from shared.ports.secrets import Secrets
 from shared.signing_keys import NAME
+
+OK = "ok"
+SILENT = "It does not answer."
+REMEMBERED_S = 1.0
+PATIENCE_S = 2.0
+"""So long a check may take before the service counts as silent."""
 
 Check = Callable[[], object]
 """Raises Unavailable when the service is not there."""
 
 
-def readiness(checks: Mapping[str, Check]) -> dict[str, str]:
-    """For each service `ok`, or what is wrong with it."""
-    return {name: _state(check) for name, check in checks.items()}
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Each service's name and `ok`, or what is wrong with it."""
+
+    required: Mapping[str, str]
+    """Without one of them nothing can be answered."""
+    optional: Mapping[str, str] = field(default_factory=dict)
+    """Without these the process does less, and goes on: no reason to take it out of service."""
+
+
+class Remembered:
+    """A check's outcome, looked for at most once a second and by one caller at a time: anybody may ask for readiness,
+    and must not be able to keep the service busy with that, or this process with waiting for it."""
+
+    def __init__(self, check: Check, clock: Clock) -> None:
+        self._check = check
+        self._now = clock.monotonic
+        self._looking = threading.Lock()
+        self._began_at = float("-inf")
+        self._state = SILENT
+
+    def __call__(self) -> str:
+        is_known = self._state is not SILENT
+        if self._looking.acquire(timeout=0 if is_known else PATIENCE_S):
+            try:
+                self._look()
+            finally:
+                self._looking.release()
+        elif self._now() - self._began_at > PATIENCE_S:
+            return SILENT
+        return self._state
+
+    def _look(self) -> None:
+        if self._now() - self._began_at < REMEMBERED_S:
+            return
+        self._began_at = self._now()
+        try:
+            self._check()
+        except Unavailable as error:
+            self._state = error.message
+        else:
+            self._state = OK
 
 
 def secrets_check(secrets: Secrets) -> Check:
@@ -20,9 +69,6 @@ def secrets_check(secrets: Secrets) -> Check:
     return lambda: secrets.get(NAME)
 
 
-def _state(check: Check) -> str:
-    try:
-        check()
-    except Unavailable as error:
-        return error.message
-    return "ok"
+def limits(limiter: Limiter) -> str:
+    """Nothing is asked: the limiter knows, and looks for what it lost by itself."""
+    return "Each instance keeps its part of the limits by itself." if limiter.degraded else OK

@@ -12,7 +12,7 @@ from functions.gateway.relay import note_usage, relay_stream, send_whole
 from functions.gateway.signer import CallerSigner
 from functions.gateway.upstream_errors import from_answer
 from shared import telemetry
-from shared.core.errors import OmniError, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.core.errors import OmniError, RateLimited, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.core.keys import Caller
 from shared.core.routing import Model, UpstreamTarget
 from shared.manifest import Route
@@ -24,6 +24,8 @@ from shared.web.door import INTERNAL_PREFIX
 
 MODEL_DID_NOT_RUN = frozenset({429, 502, 503})
 """Statuses after which another try is safe."""
+MODEL_LOADING = "model_loading"
+"""What the worker says while its model is not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,15 @@ class TryAgain(Exception):
         self.error = error
         """What the caller is told if there is no other try."""
 
+    @property
+    def blames_upstream(self) -> bool:
+        """Not when it is busy, or has a model to load: it is well, and answers."""
+        return self.error.status != RateLimited.status and self.error.code != MODEL_LOADING
+
+
+class TryElsewhere(TryAgain):
+    """Nothing was sent, for a reason of our own: another upstream may be asked, and this one is not to blame."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -61,7 +72,7 @@ class Attempt:
         `answers` is called once the upstream has begun to answer: how long the caller then takes is not its doing.
         """
         try:
-            async with self.upstream.send(await self._request(call, target)) as response:
+            async with self.upstream.send(await self._prepared(call, target)) as response:
                 if response.status < 400:
                     answers()
                 await self._relay(call, target, response)
@@ -80,7 +91,7 @@ class Attempt:
         if not 200 <= response.status < 300:
             content, retry_after = await response.read(), response.header("retry-after")
             error = from_answer(response.status, content, retry_after, trusted=target.is_worker)
-            self._count(call, str(response.status))
+            self._count(call, MODEL_LOADING if error.code == MODEL_LOADING else str(response.status))
             raise TryAgain(error) if response.status in MODEL_DID_NOT_RUN else error
         if response.header("content-type").startswith("text/event-stream"):
             await relay_stream(exchange, response, self.clock, call.keep_alive)
@@ -93,6 +104,12 @@ class Attempt:
             await exchange.write(_as_events(content), more=False)
         else:
             await send_whole(exchange, response, content)
+
+    async def _prepared(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
+        try:
+            return await self._request(call, target)
+        except Unavailable as error:  # a secret that is not there
+            raise TryElsewhere(error) from error
 
     async def _request(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
         content = call.content if target.model == call.model.id else body.with_model(call.content, target.model)

@@ -4,10 +4,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 from functions.gateway import body
 from functions.gateway.admit import Admit
-from functions.gateway.attempt import Attempt, Call, TryAgain
+from functions.gateway.attempt import Attempt, Call, TryAgain, TryElsewhere
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from shared import telemetry
@@ -40,6 +41,9 @@ class Infer:
         self._random = random
         self._retries = RetryBudget()
         self._breakers: defaultdict[UpstreamTarget, Breaker] = defaultdict(Breaker)
+        for model in catalogue.models:
+            for url in {target.url for target in model.upstreams}:
+                telemetry.UPSTREAM_STATE.labels(model.id, url).set_function(partial(self._state, model, url))
 
     async def __call__(self, exchange: Exchange, route: Route, caller: Caller, content: bytes) -> None:
         asked = await body.asked(exchange, self._settings)
@@ -55,7 +59,7 @@ class Infer:
             try:
                 return await self._try_each_upstream(call)
             except TryAgain as failure:
-                if not self._retries.spend():
+                if isinstance(failure, TryElsewhere) or not self._retries.spend():
                     raise failure.error from failure
             await asyncio.sleep(delay_s(retry, self._random()))
         try:
@@ -64,30 +68,32 @@ class Infer:
             raise failure.error from failure
 
     async def _try_each_upstream(self, call: Call) -> None:
-        last = TryAgain(_left_alone(call.model, 0))
+        failures: list[TryAgain] = []
         for target in attempt_order(call.model.upstreams, self._random):
             breaker = self._breakers[target]
             if not breaker.admits(self._now()):
-                last = TryAgain(_left_alone(call.model, breaker.pause_left_s(self._now())))
+                failures.append(TryElsewhere(_left_alone(call.model, breaker.pause_left_s(self._now()))))
                 continue
             try:
                 return await self._guarded(call, target, breaker)
             except TryAgain as failure:
-                last = failure
-        raise last
+                failures.append(failure)
+        raise max(reversed(failures), key=_tells_most)
 
     async def _guarded(self, call: Call, target: UpstreamTarget, breaker: Breaker) -> None:
         """One attempt, from which the upstream's breaker learns. A refusal (4xx) is no failure of the upstream."""
         succeeded: bool | None = None
 
         def answers() -> None:
-            self._record(call, target, breaker, succeeded=True)
+            breaker.record(self._now(), succeeded=True)
 
         try:
             await self._attempt(call, target, answers)
             succeeded = True
+        except TryElsewhere:
+            raise
         except TryAgain as failure:
-            succeeded = failure.error.status == 429
+            succeeded = not failure.blames_upstream
             raise
         except OmniError as error:
             succeeded = error.status < 500
@@ -96,13 +102,17 @@ class Infer:
             if succeeded is None:
                 breaker.forget_probe()
             else:
-                self._record(call, target, breaker, succeeded=succeeded)
+                breaker.record(self._now(), succeeded=succeeded)
 
-    def _record(self, call: Call, target: UpstreamTarget, breaker: Breaker, *, succeeded: bool) -> None:
-        before = breaker.state(self._now())
-        breaker.record(self._now(), succeeded=succeeded)
-        if (after := breaker.state(self._now())) is not before:
-            telemetry.UPSTREAM_STATE.labels(call.model.id, target.url).set(after)
+    def _state(self, model: Model, url: str) -> float:
+        """Of the breakers for one address, asked for when the metrics are read: an open one closes by time alone."""
+        targets = (target for target in model.upstreams if target.url == url)
+        return max(self._breakers[target].state(self._now()) for target in targets)
+
+
+def _tells_most(failure: TryAgain) -> bool:
+    """What an upstream said goes before that another one was not asked."""
+    return not isinstance(failure, TryElsewhere)
 
 
 def _left_alone(model: Model, pause_s: float) -> OmniError:

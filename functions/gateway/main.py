@@ -6,15 +6,14 @@ request the gateway also takes the place of the framework's own middleware, whic
 itself and answer some requests in another shape (docs/adr/0002).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 
 from functions.gateway import pipeline
 from functions.gateway.exchange import Exchange, Message, Receive, Send
 from shared import reporting, telemetry
-from shared.readiness import readiness, secrets_check
+from shared.readiness import Remembered, Services, limits, secrets_check
 from shared.settings import Settings
 from shared.web.system import SystemPages
 from shared.wiring import Ports
@@ -37,7 +36,7 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
 
 def build(settings: Settings, ports: Ports) -> Gateway:
     """The gateway as an ASGI application."""
-    handle = pipeline.build(settings, ports, SystemPages("gateway", partial(_readiness, ports)))
+    handle = pipeline.build(settings, ports, SystemPages("gateway", _readiness(ports)))
     now = ports.clock.monotonic
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
@@ -49,5 +48,8 @@ def build(settings: Settings, ports: Ports) -> Gateway:
     return application
 
 
-def _readiness(ports: Ports) -> Mapping[str, str]:
-    return readiness({"store": ports.store.ping, "secrets": secrets_check(ports.secrets)})
+def _readiness(ports: Ports) -> Callable[[], Services]:
+    """The store is optional: keys that are known, and those from the environment, are served without it."""
+    secrets = Remembered(secrets_check(ports.secrets), ports.clock)
+    store = Remembered(ports.store.ping, ports.clock)
+    return lambda: Services({"secrets": secrets()}, {"store": store(), "limits": limits(ports.limiter)})

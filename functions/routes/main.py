@@ -3,7 +3,7 @@
 import importlib
 import logging
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import flask
@@ -17,7 +17,7 @@ from shared.identity import Authenticator
 from shared.jobs import Jobs
 from shared.limit_policy import LimitPolicy
 from shared.manifest import Route, Router
-from shared.readiness import readiness, secrets_check
+from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
 from shared.web.door import Door
@@ -63,7 +63,7 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
         policy,
     )
     handlers = {route.name: _handler(route, context) for route in served}
-    return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", partial(_readiness, ports)))
+    return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", _readiness(ports)))
 
 
 def _refuse_handlers_without_a_row() -> None:
@@ -92,5 +92,7 @@ def _not_installed(package: str, incoming: Incoming) -> Reply:
     raise NotInstalled(f"'{incoming.route.name}' needs the package '{package}', which is not installed here.")
 
 
-def _readiness(ports: Ports) -> Mapping[str, str]:
-    return readiness({"store": ports.store.ping, "queue": ports.queue.ping, "secrets": secrets_check(ports.secrets)})
+def _readiness(ports: Ports) -> Callable[[], Services]:
+    checks = {"store": ports.store.ping, "queue": ports.queue.ping, "secrets": secrets_check(ports.secrets)}
+    states = {name: Remembered(check, ports.clock) for name, check in checks.items()}
+    return lambda: Services({name: state() for name, state in states.items()})

@@ -4,10 +4,9 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
@@ -25,7 +24,7 @@ from shared import reporting, telemetry
 from shared.identity import Authenticator
 from shared.jobs import Jobs
 from shared.limit_policy import LimitPolicy, tier_limits
-from shared.readiness import readiness, secrets_check
+from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
 from shared.web.door import Door
@@ -87,7 +86,7 @@ def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
     jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     runner = Runner(jobs, registry(inference), slots, lambda: not model.is_loading, settings.lease_s, owner)
-    pages = SystemPages("worker", partial(_readiness, ports, model))
+    pages = SystemPages("worker", _readiness(ports, model))
     edge = Edge(settings, ports.clock, _door(settings, ports), pages, inference, runner.run, slots)
 
     @asynccontextmanager
@@ -115,9 +114,14 @@ def _door(settings: Settings, ports: Ports) -> Door:
     return Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy)
 
 
-def _readiness(ports: Ports, model: ServedModel) -> Mapping[str, str]:
-    checks = {"store": ports.store.ping, "queue": ports.queue.ping, "secrets": secrets_check(ports.secrets)}
-    return {"model": model.state, **readiness(checks)}
+def _readiness(ports: Ports, model: ServedModel) -> Callable[[], Services]:
+    """Store and queue are optional: a model answers without them, and jobs wait."""
+    secrets = Remembered(secrets_check(ports.secrets), ports.clock)
+    store, queue = Remembered(ports.store.ping, ports.clock), Remembered(ports.queue.ping, ports.clock)
+    return lambda: Services(
+        {"model": model.state, "secrets": secrets()},
+        {"store": store(), "queue": queue()},
+    )
 
 
 if __name__ == "__main__":

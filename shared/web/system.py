@@ -4,7 +4,7 @@ The docs page is Swagger UI, taken from the installed package; nothing is fetche
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from shared import VERSION, manifest, telemetry
+from shared.readiness import OK, Services
 from shared.web.reply import JSON, Reply
 
 DOCS = Path(__file__).parent / "docs"
@@ -36,9 +37,7 @@ POLICY = (
 
 
 class SystemPages:
-    """`readiness` gives each required service's name and `ok`, or what is wrong with it."""
-
-    def __init__(self, service: str, readiness: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(self, service: str, readiness: Callable[[], Services]) -> None:
         self._service = service
         self._readiness = readiness
         self._pages: dict[str, Callable[[], Reply]] = {
@@ -59,10 +58,12 @@ class SystemPages:
         return Reply.json({"status": "ok", "service": self._service, "version": VERSION})
 
     def _ready(self) -> Reply:
-        services = dict(self._readiness())
-        if all(state == "ok" for state in services.values()):
-            return Reply.json({"status": "ok", "services": services})
-        return Reply.json({"status": "unavailable", "services": services}, 503, [RETRY_AFTER])
+        found = self._readiness()
+        services = {**found.required, **found.optional}
+        if any(state != OK for state in found.required.values()):
+            return Reply.json({"status": "unavailable", "services": services}, 503, [RETRY_AFTER])
+        all_ok = all(state == OK for state in found.optional.values())
+        return Reply.json({"status": "ok" if all_ok else "degraded", "services": services})
 
     def _openapi(self) -> Reply:
         return _file(self._document, JSON[1], REVALIDATE)

@@ -30,6 +30,10 @@ upstreams = [
   { url = "https://first.example/v1", model = "big-1", api_key_env = "FIRST_KEY" },
   { url = "https://second.example/v1", priority = 1 },
 ]
+
+[[model]]
+id = "alone"
+upstreams = [{ url = "https://first.example/v1", api_key_env = "FIRST_KEY" }]
 """
 SECRETS = {
     "API_KEYS": "prod-key-acme-1,prod-key-acme-2,free-key-ann-1,master-key-root-1",

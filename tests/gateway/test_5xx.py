@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut, UpstreamError
 from tests.fakes import FakeResponse
@@ -85,6 +86,40 @@ def test_after_repeated_failures_an_upstream_is_left_alone(world: World) -> None
     assert problem(response) == (503, "upstream_unavailable", None)
     assert response.headers["retry-after"] == "1"
     assert len(world.upstream.requests) == 5
+
+
+def test_an_upstream_left_alone_is_not_waited_for(world: World) -> None:
+    world.answers(lambda _: BrokenOff("reset"))
+    for _ in range(6):
+        world.chat(model="alone")
+    assert problem(world.chat(model="alone")) == (503, "upstream_unavailable", None)
+    assert len(world.upstream.requests) == 5
+
+
+def test_a_model_that_is_loading_is_no_failure_of_its_server(world: World) -> None:
+    loading = FakeResponse.json({"error": {"message": "loading", "code": "model_loading"}}, 503)
+    world.answers(lambda _: loading)
+    for _ in range(10):
+        response = world.chat()
+        assert problem(response) == (503, "model_loading", None)
+    world.answers(lambda _: FakeResponse.json(COMPLETION))
+    assert world.chat().status_code == 200
+
+
+def test_the_breakers_gauge_is_true_whenever_it_is_read(world: World) -> None:
+    def state() -> float | None:
+        return REGISTRY.get_sample_value("omni_upstream_state", {"model": "small", "upstream": "worker"})
+
+    world.answers(lambda _: BrokenOff("reset"))
+    seen = [state()]
+    for _ in range(5):
+        world.chat()
+    seen.append(state())
+    world.clock.advance(1.1)
+    seen.append(state())
+    world.answers(lambda _: FakeResponse.json(COMPLETION))
+    world.chat()
+    assert [*seen, state()] == [0, 2, 1, 0]
 
 
 def test_an_upstream_left_alone_is_probed_and_taken_back(world: World) -> None:

@@ -73,13 +73,31 @@ def test_503_while_secrets_cannot_be_read_and_200_as_soon_as_they_can(tmp_path: 
     assert world.request("GET", "/api/health", None).status_code == 200
     secrets.is_down = False
     assert world.chat(KEY).status_code == 200
+    world.clock.advance(1.1)
     assert world.request("GET", "/ready", None).status_code == 200
 
 
-def test_503_when_an_upstreams_key_is_not_there(world: World, secrets: FakeSecrets) -> None:
-    del secrets.values["FIRST_KEY"]
-    assert problem(world.chat(KEY, model="elsewhere"))[:2] == (503, "unavailable")
+@pytest.mark.parametrize("is_down", [False, True], ids=["the secret is missing", "its source is down"])
+def test_an_upstream_whose_key_we_lack_is_passed_over(world: World, secrets: FakeSecrets, *, is_down: bool) -> None:
+    world.chat(KEY)
+    secrets.is_down = is_down
+    secrets.values.pop("FIRST_KEY")
+    assert world.chat(KEY, model="elsewhere").status_code == 200
+    (_, sent_) = world.upstream.requests
+    assert sent_.url.startswith("https://second.example/")
+    assert "authorization" not in dict(sent_.headers)
+
+
+def test_503_when_the_only_upstreams_key_is_not_there_and_nobody_else_is_blamed(
+    world: World, secrets: FakeSecrets
+) -> None:
+    key = secrets.values.pop("FIRST_KEY")
+    for _ in range(10):
+        assert problem(world.chat(KEY, model="alone"))[:2] == (503, "unavailable")
     assert not world.upstream.requests
+    secrets.values["FIRST_KEY"] = key
+    secrets.grow_old()
+    assert world.chat(KEY, model="alone").status_code == 200
 
 
 @pytest.mark.parametrize("missing", [{"API_KEYS", "OMNI_KEY_PEPPER"}, {"OMNI_SIGNING_KEY"}])

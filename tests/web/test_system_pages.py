@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import VERSION, manifest
+from shared.readiness import Services
 from shared.web.reply import Reply
 from shared.web.system import ASSETS, SystemPages
 
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def pages() -> SystemPages:
-    return SystemPages("gateway", lambda: {"store": "ok", "queue": "ok"})
+    return SystemPages("gateway", lambda: Services({"store": "ok"}, {"queue": "ok"}))
 
 
 def page(pages: SystemPages, path: str) -> Reply:
@@ -55,7 +56,7 @@ def test_health_names_the_service_and_the_version(pages: SystemPages) -> None:
 
 
 def test_health_touches_nothing_else() -> None:
-    def broken() -> dict[str, str]:
+    def broken() -> Services:
         raise AssertionError("health must not ask for readiness")
 
     assert page(SystemPages("gateway", broken), "/api/health").status == 200
@@ -68,11 +69,17 @@ def test_ready_when_every_service_answers(pages: SystemPages) -> None:
 
 
 def test_a_service_that_is_down_is_named_with_503_and_when_to_come_back() -> None:
-    reply = page(SystemPages("gateway", lambda: {"store": "no such file", "queue": "ok"}), "/ready")
+    reply = page(SystemPages("gateway", lambda: Services({"store": "no such file"}, {"queue": "ok"})), "/ready")
     assert reply.status == 503
     assert json.loads(reply.body)["status"] == "unavailable"
     assert json.loads(reply.body)["services"]["store"] == "no such file"
     assert dict(reply.headers)["retry-after"] == "5"
+
+
+def test_a_missing_option_is_named_and_is_no_reason_to_send_callers_elsewhere() -> None:
+    reply = page(SystemPages("gateway", lambda: Services({"store": "ok"}, {"queue": "gone"})), "/ready")
+    assert reply.status == 200
+    assert json.loads(reply.body) == {"status": "degraded", "services": {"store": "ok", "queue": "gone"}}
 
 
 def test_metrics_are_in_prometheus_format(pages: SystemPages) -> None:
@@ -132,7 +139,7 @@ def test_what_is_not_a_page_is_left_to_others(pages: SystemPages, path: str) -> 
 
 @given(st.text() | st.from_regex(r"[./\\%a-z]*"))
 def test_no_path_below_docs_reaches_any_other_file(path: str) -> None:
-    pages = SystemPages("gateway", dict)
+    pages = SystemPages("gateway", lambda: Services({}))
     assert (pages.answer("/api/docs/" + path) is not None) == (path in ASSETS)
 
 
@@ -143,8 +150,8 @@ def test_every_system_route_has_its_page(pages: SystemPages) -> None:
 
 def test_the_pages_cost_a_process_neither_pydantic_nor_flask_at_its_start() -> None:
     script = (
-        "import sys; from shared.web.system import SystemPages; SystemPages('x', dict).answer('/api/docs/page.css');"
-        "SystemPages('x', dict).answer('/api/docs/swagger-ui.css');"
+        "import sys; from shared.web.system import SystemPages; SystemPages('x', None).answer('/api/docs/page.css');"
+        "SystemPages('x', None).answer('/api/docs/swagger-ui.css');"
         "sys.exit(bool({'pydantic', 'flask', 'flask_swagger_ui'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)

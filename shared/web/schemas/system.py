@@ -12,9 +12,10 @@ class Health(Open):
 
 
 class Readiness(Open):
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "unavailable"]
+    """`degraded` (200): something optional is missing. `unavailable` (503): something without which nothing works."""
     services: dict[str, str]
-    """Name of a required service → `ok`, or what is wrong with it."""
+    """Name of a service → `ok`, or what is wrong with it."""
 
 
 class Problem(Open):
