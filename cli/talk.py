@@ -10,7 +10,7 @@ import msgspec
 from cli.answers import Chunk, Usage
 from cli.client import Client, EventStream
 from cli.errors import BrokenOff, CliError, Refused
-from cli.events import DONE
+from shared.web.sse import DONE
 
 PATH = "/v1/chat/completions"
 Message = dict[str, Any]

@@ -26,6 +26,7 @@ class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
     api_key_env: str = ""
     weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     priority: int = 0
+    stream_usage: bool = True
 
 
 class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -132,7 +133,7 @@ def _target(path: Path, model_id: str, row: UpstreamRow) -> UpstreamTarget:
             "a key belongs into the secret that `api_key_env` names"
         )
     url = WORKER if row.worker else row.url.rstrip("/")
-    return UpstreamTarget(url, row.model or model_id, row.api_key_env, row.weight, row.priority)
+    return UpstreamTarget(url, row.model or model_id, row.api_key_env, row.weight, row.priority, row.stream_usage)
 
 
 def _is_plain(url: str) -> bool:

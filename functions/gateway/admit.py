@@ -42,6 +42,8 @@ class Admit:
             used = _used_tokens(exchange) if exchange.status else 0
             raise
         finally:
+            if used is None:  # the caller left
+                used = _used_tokens(exchange) or None
             if used is not None:
                 ticket.settle(used, self._now())
             self._leasing.hand_back(ticket.close())
@@ -67,8 +69,4 @@ class Admit:
 
 def _used_tokens(exchange: Exchange) -> int:
     """What the request used, by its upstream's count or by ours."""
-    if exchange.tokens_in or exchange.tokens_out:
-        return exchange.tokens_in + exchange.tokens_out
-    if exchange.status >= 400 or exchange.answered_from:
-        return 0
-    return exchange.estimated_input + tokens.unreported_output(exchange.body_bytes_sent, exchange.events_sent)
+    return 0 if exchange.answered_from else exchange.tokens_in + exchange.tokens_out

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from functions.gateway import body
+from functions.gateway.body import Inference
 from functions.gateway.completion import NO_ANSWER, from_whole, to_stream
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
-from functions.gateway.relay import note_usage, relay_stream, send_whole
+from functions.gateway.relay import estimate_usage, note_usage, relay_stream, send_whole
 from functions.gateway.signer import CallerSigner
 from functions.gateway.upstream_errors import from_answer
 from shared import telemetry
@@ -36,6 +37,7 @@ class Call:
     route: Route
     caller: Caller
     model: Model
+    asked: Inference
     content: bytes
     keep_alive: KeepAlive | None
 
@@ -94,16 +96,24 @@ class Attempt:
             self._count(call, MODEL_LOADING if error.code == MODEL_LOADING else str(response.status))
             raise TryAgain(error) if response.status in MODEL_DID_NOT_RUN else error
         if response.header("content-type").startswith("text/event-stream"):
-            await relay_stream(exchange, response, self.clock, call.keep_alive)
+            await self._relay_stream(call, response)
             return
         content = await response.read()
         if call.keep_alive:
             call.keep_alive.stop()
         note_usage(exchange, content)
         if exchange.status:  # a comment has gone out, so the answer can only be events
-            await exchange.write(_as_events(content), more=False)
+            await exchange.write(_as_events(content, with_usage=call.asked.wants_usage), more=False)
         else:
             await send_whole(exchange, response, content)
+        estimate_usage(exchange)
+
+    async def _relay_stream(self, call: Call, response: Response) -> None:
+        try:
+            await relay_stream(call.exchange, response, self.clock, call.keep_alive)
+        finally:
+            if call.exchange.events_sent:  # also where it breaks off, or its caller leaves
+                estimate_usage(call.exchange)
 
     async def _prepared(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
         try:
@@ -112,7 +122,10 @@ class Attempt:
             raise TryElsewhere(error) from error
 
     async def _request(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
-        content = call.content if target.model == call.model.id else body.with_model(call.content, target.model)
+        content, asked = call.content, call.asked
+        ask_for_usage = bool(asked.stream) and target.tells_usage_when_asked and not asked.wants_usage
+        if target.model != call.model.id or ask_for_usage:
+            content = body.changed(content, target.model, ask_for_usage=ask_for_usage)
         headers = [("content-type", "application/json"), ("x-request-id", call.exchange.request_id)]
         if trace := call.exchange.header(b"traceparent"):
             headers.append(("traceparent", trace))
@@ -138,7 +151,7 @@ class Attempt:
         telemetry.UPSTREAM_FAILURES.labels(call.model.id, reason).inc()
 
 
-def _as_events(content: bytes) -> bytes:
+def _as_events(content: bytes, *, with_usage: bool) -> bytes:
     """Some servers answer in one piece what was asked for as a stream."""
     try:
         answer = from_whole(content)
@@ -146,7 +159,7 @@ def _as_events(content: bytes) -> bytes:
         answer = None
     if answer is None:
         raise UpstreamFailed(detail="the answer is neither a stream nor a completion")
-    return to_stream(answer, with_usage=True)
+    return to_stream(answer, with_usage=with_usage)
 
 
 def _unreachable(model: Model, error: ConnectFailed) -> OmniError:

@@ -1,6 +1,7 @@
 """Reads a request's body within its bounds of size and time, and decodes what the gateway must know of it."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,9 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+STREAM_OPTIONS = "stream_options"
+
+
 class Inference(msgspec.Struct):
     """What the gateway reads of an inference request; the rest passes through as it came."""
 
@@ -34,6 +38,11 @@ class Inference(msgspec.Struct):
     max_tokens: float | None = None
     max_completion_tokens: float | None = None
     n: float | None = None
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether the caller of a stream has asked for its token counts."""
+        return bool(self.stream_options and self.stream_options.include_usage)
 
 
 _decode_inference = msgspec.json.Decoder(Inference).decode
@@ -113,10 +122,14 @@ def canonical(content: bytes, leave_out: frozenset[str] = frozenset()) -> bytes:
         return content
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """The same request for another model name; every other field stays as it came."""
-    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+def changed(content: bytes, model: str, *, ask_for_usage: bool) -> bytes:
+    """The same request under another name of the model; every other field stays as it came, or with the wish to be told
+    the token counts of a stream."""
+    fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+    if ask_for_usage:
+        options = msgspec.json.decode(fields.get(STREAM_OPTIONS, b"null"), type=dict[str, Any] | None)
+        fields[STREAM_OPTIONS] = msgspec.Raw(msgspec.json.encode((options or {}) | {"include_usage": True}))
     return msgspec.json.encode(fields)
 
 

@@ -72,8 +72,7 @@ class Cache:
         content = body.canonical(await body.read(exchange, self._settings), NOT_IN_THE_ANSWER)
         place = (caller.tenant, route.name, exchange.query.decode("latin-1"), self._versions[asked.model])
         key = hashlib.sha256(msgspec.json.encode(place) + content).hexdigest()
-        options = asked.stream_options
-        return Question(key, bool(asked.stream), not asked.stream or bool(options and options.include_usage))
+        return Question(key, bool(asked.stream), not asked.stream or asked.wants_usage)
 
     async def _answer(self, asking: Asking) -> None:
         same = asking.question, asking.control
@@ -163,7 +162,7 @@ def _control(exchange: Exchange) -> CacheControl:
 def _usage(exchange: Exchange) -> dict[str, int] | None:
     """The tokens that the upstream told of, also where it did not tell the caller."""
     tokens_in, tokens_out = exchange.tokens_in, exchange.tokens_out
-    if not tokens_in and not tokens_out:
+    if exchange.usage_is_estimated or not (tokens_in or tokens_out):
         return None
     return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
 

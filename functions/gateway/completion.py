@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from functions.gateway.body import NOT_JSON
+from shared.web import sse
 
 Json = dict[str, Any]
 
-DONE = b"[DONE]"
 PIECES = {"chat.completion": "chat.completion.chunk"}
 """What an object is called in a stream, where that differs."""
 WHOLES = {piece: whole for whole, piece in PIECES.items()}
@@ -78,8 +78,8 @@ def from_whole(body: bytes) -> Json | None:
 
 def from_stream(body: bytes) -> Json | None:
     """The answer that a stream tells, if it ended well and the model finished it; in the shape of a whole answer."""
-    payloads = _payloads(body)
-    if not payloads or payloads.pop() != DONE:
+    payloads = list(sse.payloads(body))
+    if not payloads or payloads.pop() != sse.DONE:
         return None
     try:
         return _finished(_joined([_event(payload) for payload in payloads]))
@@ -95,17 +95,13 @@ def to_stream(answer: Json, *, with_usage: bool) -> bytes:
     events = [{**common, "choices": [piece], **usage} for choice in answer["choices"] for piece in _pieces(choice)]
     if with_usage and answer.get("usage"):
         events.append({**common, "choices": [], "usage": answer["usage"]})
-    return b"".join(b"data: %b\n\n" % payload for payload in (*map(_encode, events), DONE))
+    return b"".join(map(sse.event, (*map(_encode, events), sse.DONE)))
 
 
 def stream_ended_well(body: bytes) -> bool:
     """Whether a stream came to its end, and tells of no error."""
-    payloads = _payloads(body)
-    return bool(payloads) and payloads[-1] == DONE and not any(map(_is_error, payloads))
-
-
-def _payloads(body: bytes) -> list[bytes]:
-    return [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
+    payloads = list(sse.payloads(body))
+    return bool(payloads) and payloads[-1] == sse.DONE and not any(map(_is_error, payloads))
 
 
 def _is_error(payload: bytes) -> bool:

@@ -48,6 +48,7 @@ class Exchange:
         "ticket",
         "tokens_in",
         "tokens_out",
+        "usage_is_estimated",
     )
 
     def __init__(self, scope: Message, receive: Receive, send: Send, started: float) -> None:
@@ -75,6 +76,8 @@ class Exchange:
         """`cache` or `replay` when the answer was there already, so that it costs nothing."""
         self.tokens_in = 0
         self.tokens_out = 0
+        self.usage_is_estimated = False
+        """Whether the upstream told no count of them, or broke off before it did."""
         self.reply_headers: list[tuple[str, str]] = [("x-request-id", self.request_id)]
         """Sent with whatever answer is given."""
         self.status = 0

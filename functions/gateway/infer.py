@@ -52,7 +52,7 @@ class Infer:
         await self._admit.to_model(exchange, model, asked, len(content))
         self._retries.earn()
         with KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else nullcontext() as keep_alive:
-            await self._answer(Call(exchange, route, caller, model, content, keep_alive))
+            await self._answer(Call(exchange, route, caller, model, asked, content, keep_alive))
 
     async def _answer(self, call: Call) -> None:
         for retry in range(1, MOST_RETRIES + 1):

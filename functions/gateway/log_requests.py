@@ -44,4 +44,6 @@ def _fields(exchange: Exchange, elapsed_s: float) -> dict[str, Any]:
         fields["answered_from"] = exchange.answered_from
     if exchange.model:
         fields |= {"model": exchange.model, "tokens_in": exchange.tokens_in, "tokens_out": exchange.tokens_out}
+    if exchange.usage_is_estimated:
+        fields["tokens_are_estimated"] = True
     return fields

@@ -1,6 +1,5 @@
 """An upstream's answer on its way to the caller: whole, or part by part as it arrives."""
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -9,10 +8,12 @@ from functions.gateway.body import NOT_JSON
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from shared import telemetry
+from shared.core import tokens
 from shared.core.errors import UpstreamFailed
 from shared.ports.clock import Clock
 from shared.ports.upstream import Response
 from shared.telemetry import series
+from shared.web import sse
 
 PASSED_BACK = (
     "content-type",
@@ -24,10 +25,6 @@ PASSED_BACK = (
     "preference-applied",
 )
 
-
-DONE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
-BLANK_LINES = (b"\n\n", b"\r\n\r\n")
-MOST_EVENT_BYTES = 4 * 1024 * 1024
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
@@ -38,6 +35,7 @@ class Usage(msgspec.Struct):
 
 class WithUsage(msgspec.Struct):
     usage: Usage | None = None
+    choices: list[msgspec.Raw] | None = None
 
 
 _decode_usage = msgspec.json.Decoder(WithUsage).decode
@@ -52,35 +50,25 @@ async def send_whole(exchange: Exchange, response: Response, content: bytes) -> 
 async def relay_stream(exchange: Exchange, response: Response, clock: Clock, keep_alive: KeepAlive | None) -> None:
     """Sends each event the moment it is complete, and reads the token counts as they pass.
 
-    UpstreamFailed when the stream ends without `[DONE]`: a caller could not tell that something is missing.
+    The event that tells them goes on only to a caller who has asked for it. UpstreamFailed when the stream ends
+    without `[DONE]`: a caller could not tell that something is missing.
     """
     if not exchange.status:
         await exchange.begin(response.status, passed_back(response))
-    first, done, rest = True, False, b""
-    async for chunk in response.chunks():
+    first, done = True, False
+    async for block in sse.blocks(response.chunks()):
         if first:
             series(telemetry.FIRST_TOKEN, exchange.model).observe(clock.monotonic() - exchange.started)
             if keep_alive:
                 keep_alive.stop()
             first = False
-        events, rest = _whole_events(rest + chunk)
-        if events:
-            await exchange.write(events, more=True)
-            exchange.events_sent += events.count(b"\n\n")
-            done = done or DONE.search(events) is not None
-            if b'"usage"' in events:
-                _note_stream_usage(exchange, events)
+        done = done or sse.ends(block)
+        if passed := _noted(exchange, block) if b'"usage"' in block else block:
+            await exchange.write(passed, more=True)
+            exchange.events_sent += max(1, passed.count(b"\n\n"))
     if not done:
         raise UpstreamFailed("The model's server ended the stream early.")
-    await exchange.write(rest, more=False)
-
-
-def _whole_events(received: bytes) -> tuple[bytes, bytes]:
-    """The events that are complete, and the beginning of the next one."""
-    end = max((received.rfind(blank) + len(blank) for blank in BLANK_LINES if blank in received), default=0)
-    if len(received) - end > MOST_EVENT_BYTES:
-        raise UpstreamFailed("The model's server sent an event without an end.")
-    return received[:end], received[end:]
+    await exchange.write(b"", more=False)
 
 
 def passed_back(response: Response) -> list[tuple[str, str]]:
@@ -89,17 +77,36 @@ def passed_back(response: Response) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value and value.isascii()]
 
 
-def note_usage(exchange: Exchange, content: bytes) -> None:
-    """Remembers the token counts of an answer; one without them, or that is no JSON, counts nothing."""
+def note_usage(exchange: Exchange, content: bytes) -> WithUsage | None:
+    """Remembers the token counts of an answer or of a part of one, and gives what it was read from, if it has any."""
     try:
-        usage = _decode_usage(content).usage
+        told = _decode_usage(content)
     except NOT_JSON:
-        return
-    if usage:
-        exchange.tokens_in, exchange.tokens_out = usage.prompt_tokens, usage.completion_tokens
+        return None
+    if told.usage is None:
+        return None
+    exchange.tokens_in, exchange.tokens_out = told.usage.prompt_tokens, told.usage.completion_tokens
+    return told
 
 
-def _note_stream_usage(exchange: Exchange, chunk: bytes) -> None:
-    for line in chunk.splitlines():
-        if line.startswith(b"data:") and b'"usage"' in line:
-            note_usage(exchange, line[5:])
+def estimate_usage(exchange: Exchange) -> None:
+    """The tokens of an answer whose server told no count, from what came of it before it ended or broke off."""
+    if not exchange.tokens_in and not exchange.tokens_out:
+        exchange.tokens_in = exchange.estimated_input
+        exchange.tokens_out = tokens.unreported_output(exchange.body_bytes_sent, exchange.events_sent)
+        exchange.usage_is_estimated = True
+
+
+def _noted(exchange: Exchange, block: bytes) -> bytes:
+    """The block's events for the caller, once their usage has been read."""
+    asked = exchange.asked
+    if asked and asked.wants_usage:
+        for payload in sse.payloads(block):
+            note_usage(exchange, payload)
+        return block
+    return b"".join(event for event in sse.events(block) if not _tells_only_usage(exchange, event))
+
+
+def _tells_only_usage(exchange: Exchange, event: bytes) -> bool:
+    told = [note_usage(exchange, payload) for payload in sse.payloads(event)]
+    return any(each and not each.choices for each in told)

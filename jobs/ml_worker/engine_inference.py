@@ -1,5 +1,6 @@
 """Requests for the worker's model, from callers and from jobs."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -36,6 +37,8 @@ class EngineInference:
             planned = plan.chat(request, loaded.running, most)
         elif isinstance(request, CompletionRequest):
             planned = plan.text(request, loaded.running, most)
+        if self._settings.run_as_internal:  # the gateway counts, and tells those callers who want to know
+            planned = replace(planned, include_usage=True)
         return planned, Answer(planned, loaded, self._clock.now())
 
     async def complete(self, route_name: str, body: dict[str, Any]) -> dict[str, Any]:

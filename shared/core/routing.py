@@ -19,10 +19,17 @@ class UpstreamTarget:
     weight: int = 1
     priority: int = 0
     """Lower is tried first."""
+    stream_usage: bool = True
+    """Whether it takes `stream_options`, by which a server is asked to tell the token counts of a stream."""
 
     @property
     def is_worker(self) -> bool:
         return self.url == WORKER
+
+    @property
+    def tells_usage_when_asked(self) -> bool:
+        """The platform's own worker tells it in any case."""
+        return self.stream_usage and not self.is_worker
 
 
 @dataclass(frozen=True, slots=True)

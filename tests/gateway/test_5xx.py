@@ -179,7 +179,7 @@ def test_a_stream_passes_through_byte_by_byte(world: World) -> None:
         b"data: [DONE]\n\n",
     ]
     world.answers(lambda _: FakeResponse.stream(*events))
-    response = world.chat(stream=True)
+    response = world.chat(stream=True, stream_options={"include_usage": True})
     assert response.headers["content-type"] == "text/event-stream"
     assert response.content == b"".join(events)
 

@@ -8,13 +8,14 @@ import httpx
 import msgspec
 import pytest
 
-from jobs.ml_worker.engines import sse
+from jobs.ml_worker.engines import events
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
 from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, UpstreamError
+from shared.web import sse
 from tests.fakes import FakeResponse
 from tests.worker.application import Application, FakeEngine, problem
 
-CHUNK = sse.event({"id": "c", "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}]})
+CHUNK = events.encoded({"id": "c", "choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}]})
 LEAK = FakeResponse.json({"error": {"code": 500, "message": "secret path"}}, 500)
 
 
@@ -65,7 +66,7 @@ def test_the_model_is_ready_only_when_it_has_answered_once(app: Application, eng
         (BrokenOff("reset"), 502, "upstream_failed"),
         (LEAK, 502, "upstream_failed"),
         (FakeResponse.stream(CHUNK), 502, "upstream_failed"),
-        (FakeResponse.stream(b"data: {broken\n\n", sse.DONE), 502, "upstream_failed"),
+        (FakeResponse.stream(b"data: {broken\n\n", sse.LAST), 502, "upstream_failed"),
     ],
 )
 def test_an_engine_that_fails_is_named_and_its_words_stay_inside(
@@ -81,7 +82,7 @@ def test_an_engine_that_fails_is_named_and_its_words_stay_inside(
     [
         (),
         (BrokenOff("reset"),),
-        (b'data: {"error":{"code":500,"message":"died","type":"server_error"}}\n\n', sse.DONE),
+        (b'data: {"error":{"code":500,"message":"died","type":"server_error"}}\n\n', sse.LAST),
         (b'error: {"code":500,"message":"died"}\n\n',),
     ],
 )

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs.ml_worker.engines import sse
+from jobs.ml_worker.engines import events
 from jobs.ml_worker.engines.engine import Running
 from shared.ports.upstream import OutgoingRequest
+from shared.web import sse
 from tests.fakes import FakeResponse
 from tests.worker.application import Application, FakeEngine, problem
 
@@ -20,13 +21,13 @@ USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 def chunk(delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    return sse.event({"id": "c", "model": "big", "choices": [choice], **more})
+    return events.encoded({"id": "c", "model": "big", "choices": [choice], **more})
 
 
 def engine_answers(_: OutgoingRequest) -> FakeResponse:
     """A tool call, in whatever pieces the network makes of it."""
-    events = [chunk({"role": "assistant"}), chunk({"tool_calls": [CALL]}), chunk({"tool_calls": [REST]})]
-    whole = b"".join([*events, chunk({}, "tool_calls", timings={"x": 1}, usage=USAGE), sse.DONE])
+    calls = [chunk({"role": "assistant"}), chunk({"tool_calls": [CALL]}), chunk({"tool_calls": [REST]})]
+    whole = b"".join([*calls, chunk({}, "tool_calls", timings={"x": 1}, usage=USAGE), sse.LAST])
     return FakeResponse.stream(*(whole[at : at + 50] for at in range(0, len(whole), 50)))
 
 
@@ -84,7 +85,7 @@ def test_events_pass_through_untouched_however_they_are_cut(app: Application) ->
     assert chunk({"tool_calls": [CALL]}) + chunk({"tool_calls": [REST]}) in streamed
     assert b"timings" not in streamed
     assert b"usage" not in streamed
-    assert streamed.endswith(sse.DONE)
+    assert streamed.endswith(sse.LAST)
 
 
 def test_an_engine_that_sees_gets_the_picture(app: Application) -> None:

@@ -6,9 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
+from jobs.ml_worker.engines import events
+from jobs.ml_worker.engines.engine import Running
 from shared.core import keys, signing
 from shared.core.keys import Caller, Scope, Tier
-from tests.worker.application import CHAT, Application, problem
+from shared.web import sse
+from tests.fakes import FakeResponse
+from tests.worker.application import CHAT, MODEL, Application, FakeEngine, problem
 
 PATH = "/internal/v1/chat/completions"
 ANN = Caller("k1", "ann", Tier.FREE, frozenset({Scope.INFERENCE}), 1)
@@ -54,3 +58,16 @@ def test_the_caller_s_request_id_comes_back(app: Application) -> None:
     response = app.request("POST", PATH, None, headers={signing.HEADER: header, "x-request-id": "mine-1"}, json=CHAT)
     assert response.headers["x-request-id"] == "mine-1"
     assert problem(response)[0] == 501
+
+
+def test_the_gateway_is_always_told_the_tokens_of_a_stream(tmp_path: Path) -> None:
+    """It counts them, and keeps them from callers who did not ask."""
+    app = Application(tmp_path, FakeEngine(Running("http://engine", 100)), run_as_internal=True)
+    choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    told = events.encoded({"id": "c", "choices": [choice], "usage": usage})
+    app.answers(
+        lambda request: FakeResponse.stream(told, sse.LAST) if b"messages" in request.body else FakeResponse.json({})
+    )
+    streamed = signed(app, ANN, PATH, json=CHAT | {"model": MODEL, "stream": True}).content
+    assert [each["usage"]["total_tokens"] for each in events.decoded(streamed) if "usage" in each] == [4]

@@ -12,11 +12,12 @@ from jobs.ml_worker.completions.merge import merged
 from jobs.ml_worker.completions.plan import Plan
 from jobs.ml_worker.completions.shape import Event, Shape
 from jobs.ml_worker.completions.usage import Usage
-from jobs.ml_worker.engines import refusals, sse
+from jobs.ml_worker.engines import events, refusals
 from jobs.ml_worker.engines.engine import Running
 from jobs.ml_worker.engines.openai_http import CHAT, EngineClient, prompt_field
 from jobs.ml_worker.engines.shared_context import SharedContext
 from shared.core.errors import UpstreamFailed
+from shared.web import sse
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Answer:
             async for block in blocks:
                 yield block
         if self._plan.include_usage:
-            yield sse.event({**self._head, "choices": [], "usage": self.usage.body()})
-        yield sse.DONE
+            yield events.encoded({**self._head, "choices": [], "usage": self.usage.body()})
+        yield sse.LAST
 
     async def _relayed(self) -> AsyncGenerator[bytes]:
         """The one call's events as they come; only those that are not plain are looked into."""
@@ -72,15 +73,15 @@ class Answer:
                 if shape.needs_no_change(block):
                     yield block
                     continue
-                for event in sse.decoded(block):
+                for event in events.decoded(block):
                     if part := shape(event):
                         self._keep_head(part)
-                        yield sse.event(part)
+                        yield events.encoded(part)
 
     async def _encoded(self) -> AsyncGenerator[bytes]:
         async with aclosing(self._parts()) as parts:
             async for part in parts:
-                yield sse.event(part)
+                yield events.encoded(part)
 
     async def _parts(self) -> AsyncGenerator[Event]:
         """The events of all calls, each with its choice's index, under one id."""
@@ -100,7 +101,7 @@ class Answer:
         shape = Shape(self._plan, index, self.usage)
         async with self._call(index) as blocks:
             async for block in blocks:
-                for event in sse.decoded(block):
+                for event in events.decoded(block):
                     if part := shape(event):
                         yield part
 
@@ -133,8 +134,9 @@ async def _until_done(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The blocks without the closing `[DONE]`; UpstreamFailed when it does not come."""
     done = False
     async for block in blocks:
-        done = block.endswith(sse.DONE)
-        if rest := block.removesuffix(sse.DONE):
+        ends = sse.ends(block)
+        done = done or ends
+        if rest := b"".join(event for event in sse.events(block) if not sse.ends(event)) if ends else block:
             yield rest
     if not done:
         raise UpstreamFailed("The model's server broke off.", detail="the stream ended without [DONE]")

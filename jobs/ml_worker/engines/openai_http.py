@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from jobs.ml_worker.engines import refusals
-from jobs.ml_worker.engines.sse import whole_events
 from shared.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, Upstream
+from shared.web import sse
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
@@ -39,7 +39,7 @@ class EngineClient:
             async with self._upstream.send(request) as response:
                 if response.status >= 400:
                     raise refusals.from_answer(response.status, await response.read(), prompt_field(path))
-                yield whole_events(response.chunks())
+                yield sse.blocks(response.chunks())
 
     async def answer_once(self, model_id: str) -> None:
         """Has the engine generate one token."""

@@ -1,0 +1,57 @@
+"""Server-sent events as model servers send them: `data: <JSON>`, a blank line, and at the end `data: [DONE]`."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+from shared.core.errors import UpstreamFailed
+
+DONE = b"[DONE]"
+LAST = b"data: [DONE]\n\n"
+BLANK_LINES = (b"\n\n", b"\r\n\r\n")
+MOST_EVENT_BYTES = 4 * 1024 * 1024
+
+_ENDS = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
+_EVENT = re.compile(rb".+?(?:\r?\n){2}", re.DOTALL)
+
+
+async def blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in blocks of one or more whole events, each as soon as it is there.
+
+    What is cut off at the end is left out, but for a `[DONE]` without its blank line. UpstreamFailed for an event
+    without an end.
+    """
+    rest = b""
+    async for chunk in chunks:
+        received = rest + chunk if rest else chunk
+        end = max((received.rfind(blank) + len(blank) for blank in BLANK_LINES if blank in received), default=0)
+        if len(received) - end > MOST_EVENT_BYTES:
+            raise UpstreamFailed("The model's server sent an event without an end.")
+        rest = received[end:]
+        if end:
+            yield received[:end]
+    if rest.strip() == LAST.strip():
+        yield LAST
+
+
+def ends(block: bytes) -> bool:
+    """Whether the stream says in this block that it is over."""
+    return DONE in block and _ENDS.search(block) is not None
+
+
+def events(block: bytes) -> list[bytes]:
+    """The events of a block, each with the blank line that ends it."""
+    return _EVENT.findall(block)
+
+
+def payloads(block: bytes) -> Iterator[bytes]:
+    """What the events carry, a line each; comments and other fields are dropped.
+
+    The lines are split at line ends of bytes: those of text, such as U+2028, may stand unescaped inside JSON.
+    """
+    for line in block.splitlines():
+        if line.startswith(b"data:"):
+            yield line[5:].strip()
+
+
+def event(payload: bytes) -> bytes:
+    return b"data: %b\n\n" % payload
