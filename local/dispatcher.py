@@ -6,14 +6,15 @@ is known in memory only: after a kill, every task that was not seen answered is 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from shared import telemetry
 from shared.core import signing
 from shared.core.errors import Unavailable
 from shared.core.keys import SYSTEM
-from shared.job_wakeups import QUEUE
+from shared.core.queues import CPU, GPU_HI, GPU_LO, WEBHOOK, job_concurrency
 from shared.ports.queue import Delivery, LocalQueue
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
@@ -23,8 +24,9 @@ from shared.wiring import Ports
 POLL_S = 0.01
 FORGET_EACH_S = 600.0
 DISPATCH_DEADLINE_S = 1800.0
-SHARE_OF_SLOTS = 0.9
-"""Of the worker's slots; the rest is for callers who wait."""
+CPU_AT_ONCE, WEBHOOKS_AT_ONCE = 4, 16
+KEPT_FOR_LATER_QUEUES = 4
+"""One delivery in so many is a later queue's own, whatever the first one has waiting."""
 
 log = logging.getLogger("omni.dispatcher")
 
@@ -38,26 +40,40 @@ def _passing_over_outages() -> Iterator[None]:
         log.warning("the queue cannot be read", extra={"fields": {"detail": error.detail}})
 
 
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Queues whose deliveries use the same thing, the first of them before the others."""
+
+    queues: tuple[str, ...]
+    most: int
+    """Deliveries at the same time."""
+
+    def turns(self) -> Iterator[tuple[str, int]]:
+        """Which queue may start deliveries next, and how many of its own may then run."""
+        for queue in self.queues[1:]:
+            yield queue, min(self.most - 1, max(1, self.most // KEPT_FOR_LATER_QUEUES))
+        for queue in self.queues:
+            yield queue, self.most
+
+
 class Dispatcher:
     """Calls the queue's file from the event loop itself: it is on this machine, and nothing else runs here."""
 
-    def __init__(
-        self, queue: LocalQueue, upstream: Upstream, sign: Callable[[], str], concurrency: Mapping[str, int]
-    ) -> None:
-        """`concurrency`: most deliveries at the same time, by queue. `sign` makes a signed caller."""
+    def __init__(self, queue: LocalQueue, upstream: Upstream, sign: Callable[[], str], pools: Sequence[Pool]) -> None:
+        """`sign` makes a signed caller."""
         self._queue = queue
         self._upstream = upstream
         self._sign = sign
-        self._concurrency = concurrency
-        self._in_flight: dict[str, set[str]] = {queue: set() for queue in concurrency}
+        self._pools = pools
+        self._in_flight: dict[str, set[str]] = {queue: set() for pool in pools for queue in pool.queues}
 
     async def run(self) -> None:
         """Never ends, unless by an error nobody expected; a new dispatcher then takes over where this one was."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._forget_old_names())
             while True:
-                for queue in self._concurrency:
-                    self._start_due(queue, group)
+                for pool in self._pools:
+                    self._start_due(pool, group)
                 await asyncio.sleep(POLL_S)
 
     async def _forget_old_names(self) -> None:
@@ -66,20 +82,21 @@ class Dispatcher:
                 self._queue.forget_old_names()
             await asyncio.sleep(FORGET_EACH_S)
 
-    def _start_due(self, queue: str, group: asyncio.TaskGroup) -> None:
+    def _start_due(self, pool: Pool, group: asyncio.TaskGroup) -> None:
         """Starts what there is room for. The tasks in flight are the longest due and come first in the answer."""
-        flying, most = self._in_flight[queue], self._concurrency[queue]
-        if len(flying) >= most:
-            return
-        due: list[Delivery] = []
-        with _passing_over_outages():
-            due = self._queue.due(queue, most)
-        for delivery in due:
-            if delivery.task.name not in flying and len(flying) < most:
+        for queue, most in pool.turns():
+            flying = self._in_flight[queue]
+            room = min(most - len(flying), pool.most - sum(len(self._in_flight[each]) for each in pool.queues))
+            if room <= 0:
+                continue
+            due: list[Delivery] = []
+            with _passing_over_outages():
+                due = self._queue.due(queue, len(flying) + room)
+            for delivery in [each for each in due if each.task.name not in flying][:room]:
                 flying.add(delivery.task.name)
-                group.create_task(self._deliver(delivery, group))
+                group.create_task(self._deliver(delivery, pool, group))
 
-    async def _deliver(self, delivery: Delivery, group: asyncio.TaskGroup) -> None:
+    async def _deliver(self, delivery: Delivery, pool: Pool, group: asyncio.TaskGroup) -> None:
         try:
             status = await self._post(delivery)
             if 200 <= status < 300:
@@ -90,7 +107,7 @@ class Dispatcher:
             log.warning("an answer was not noted", extra={"fields": {"detail": error.detail}})
         finally:
             self._in_flight[delivery.task.queue].discard(delivery.task.name)
-        self._start_due(delivery.task.queue, group)
+        self._start_due(pool, group)
 
     async def _post(self, delivery: Delivery) -> int:
         """The answer's status; 0 when there was none."""
@@ -130,13 +147,14 @@ def main() -> None:
     telemetry.start_logging("dispatcher", settings.log_level)
     ports = Ports(settings)
     keys = SigningKeys(ports.secrets)
-    concurrency = {QUEUE: max(1, int(settings.worker_slots * SHARE_OF_SLOTS))}
+    jobs = job_concurrency(settings.worker_instances, settings.worker_slots)
+    pools = [Pool((GPU_HI, GPU_LO), jobs), Pool((CPU,), CPU_AT_ONCE), Pool((WEBHOOK,), WEBHOOKS_AT_ONCE)]
 
     def sign() -> str:
         return signing.sign(SYSTEM, keys.newest(), ports.clock.now())
 
     with suppress(KeyboardInterrupt):
-        asyncio.run(Dispatcher(ports.local_queue, ports.upstream, sign, concurrency).run())
+        asyncio.run(Dispatcher(ports.local_queue, ports.upstream, sign, pools).run())
 
 
 if __name__ == "__main__":

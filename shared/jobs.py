@@ -16,6 +16,7 @@ from shared.core import jobs as transitions
 from shared.core.errors import Conflict, NotFound
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
+from shared.core.queues import GPU_LO
 from shared.job_records import JOBS, JobRecords
 from shared.job_recovery import Recovery, Report
 from shared.job_wakeups import WakeUps
@@ -145,9 +146,9 @@ class Jobs:
         change = self._records.change(job_id, lambda job, now: transitions.claim(job, seq, owner, now, self._lease_s))
         return change.after if change and change.made and change.after.state is State.RUNNING else None
 
-    def defer(self, job_id: str, seq: int) -> None:
-        """Lets the wake-up come again a little later, without using up an attempt."""
-        self._wake_ups.defer(job_id, seq)
+    def defer(self, job_id: str, seq: int, queue: str = GPU_LO) -> None:
+        """Lets the wake-up come again a little later, without using up an attempt; `queue` is where it came from."""
+        self._wake_ups.defer(job_id, seq, queue)
 
     def heartbeat(self, job: Job, progress: Progress | None = None) -> Job | None:
         """The job with its lease extended; None when this run has lost it and must stop."""

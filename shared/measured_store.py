@@ -8,6 +8,8 @@ from shared.ports.store import Document, Page, Query, Store, Transaction
 from shared.telemetry import series
 
 T = TypeVar("T")
+COUNTED_FOR_ONE = 1000
+"""A count costs one read for so many documents."""
 
 
 class MeasuredTransaction:
@@ -39,6 +41,11 @@ class MeasuredStore:
         page = self._store.query(query)
         _count(query.collection, max(1, len(page.documents)))
         return page
+
+    def count(self, query: Query) -> int:
+        number = self._store.count(query)
+        _count(query.collection, max(1, -(-number // COUNTED_FOR_ONE)))
+        return number
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         return self._store.transact(lambda transaction: work(MeasuredTransaction(transaction)))

@@ -150,6 +150,12 @@ class Settings:
         1500.0, "OMNI_JOB_TIMEOUT_S", "Longest run of one job, and the default of `timeout_s`.", unit="s", least=1
     )
     worker_slots: int = knob(8, "OMNI_WORKER_SLOTS", "Requests and jobs the worker runs at the same time.", least=1)
+    worker_instances: int = knob(
+        1,
+        "OMNI_WORKER_INSTANCES",
+        "Most instances of the worker; they and the slots say how many jobs run at the same time.",
+        least=1,
+    )
     worker_model: str = knob(
         "smollm2-135m-instruct",
         "OMNI_WORKER_MODEL",

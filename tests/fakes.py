@@ -143,6 +143,9 @@ class FakeStore:
         self.reads += max(1, len(found))
         return Page(found[: query.limit], "more" if len(found) > query.limit else "")
 
+    def count(self, query: Query) -> int:
+        return len(self.query(query).documents)
+
     def transact(self, work: Callable[[Transaction], T]) -> T:
         return work(self)
 

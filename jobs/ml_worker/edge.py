@@ -19,6 +19,7 @@ from shared import manifest, telemetry
 from shared.catalogue import no_such_model
 from shared.core import keys, problem
 from shared.core.errors import NotFound, OmniError, Unavailable
+from shared.core.queues import GPU_LO, QUEUES
 from shared.identity import require_scope
 from shared.manifest import Route, Router
 from shared.ports.clock import Clock
@@ -35,7 +36,8 @@ TASKS_RUN = Route(
 )
 EVENT_STREAM = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
-RunJob = Callable[[str, int], Awaitable[None]]
+RunJob = Callable[[str, int, str], Awaitable[None]]
+"""Takes a job's id, the number of its wake-up and the queue that one came from."""
 
 log = logging.getLogger("omni.worker")
 
@@ -131,7 +133,7 @@ class Edge:
             return await self._page(request, path)
         content = await caller.body(request, self._settings)
         if route.name == TASKS_RUN.name:
-            return await self._job(parse(WakeUp, content))
+            return await self._job(parse(WakeUp, content), request.headers.get("x-cloudtasks-queuename", ""))
         return await self._infer(request, route, content, facts, held)
 
     async def _page(self, request: Request, path: str) -> Response:
@@ -149,9 +151,10 @@ class Edge:
         facts.reply_headers += entry.headers
         require_scope(entry.caller, route.scope)
 
-    async def _job(self, wake_up: WakeUp) -> Response:
+    async def _job(self, wake_up: WakeUp, queue: str) -> Response:
         """Runs the job to its end, also when whoever woke it stops waiting."""
-        job = asyncio.ensure_future(self._run_job(wake_up.job_id, wake_up.seq))
+        known = queue if queue in QUEUES else GPU_LO
+        job = asyncio.ensure_future(self._run_job(wake_up.job_id, wake_up.seq, known))
         self._jobs.add(job)
         try:
             await asyncio.wait({job})

@@ -13,6 +13,7 @@ from jobs.ml_worker.tasks import Done, Report, WorkerTask
 from shared import telemetry
 from shared.core.errors import NotFound, NotInstalled, OmniError
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
+from shared.core.queues import GPU_LO
 from shared.jobs import Jobs
 
 SLOT_PATIENCE_S = 5.0
@@ -48,13 +49,13 @@ class Runner:
         self._slot_patience_s = slot_patience_s
         self._threads = ThreadPoolExecutor(STORE_THREADS, "jobs")
 
-    async def run(self, job_id: str, seq: int) -> None:
-        """Does what a wake-up asks. However the job ends, the wake-up is done with.
+    async def run(self, job_id: str, seq: int, queue: str = GPU_LO) -> None:
+        """Does what a wake-up from that queue asks. However the job ends, the wake-up is done with.
 
         Unavailable when the store or the queue is not there, so that the wake-up has to come again.
         """
         if not await self._takes_slot():
-            await self._call(self._jobs.defer, job_id, seq)
+            await self._call(self._jobs.defer, job_id, seq, queue)
             return
         try:
             if job := await self._call(self._jobs.claim, job_id, seq, self._owner):

@@ -62,6 +62,13 @@ class SqliteStore:
         cursor = _encode(Position(rows[-1][1], rows[-1][2])).hex() if more else ""
         return Page([_decode(body) for body, *_ in rows], cursor)
 
+    def count(self, query: Query) -> int:
+        require_index(query)
+        sql, values = _select(query)
+        with availability("store"):
+            (number,) = self._database.connection().execute(f"SELECT count(*) FROM ({sql})", values).fetchone()
+        return min(int(number), query.limit)
+
     def transact(self, work: Callable[[Transaction], T]) -> T:
         with availability("store"), self._database.write() as connection:
             now = self._clock.now()

@@ -88,6 +88,10 @@ class Store(Protocol):
 
     def query(self, query: Query) -> Page: ...
 
+    def count(self, query: Query) -> int:
+        """How many documents match, without reading them; counting ends at the query's limit."""
+        ...
+
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Runs `work` in a transaction and commits it; `work` may run several times and must have no other effect."""
         ...

@@ -1,6 +1,7 @@
 """What every store promises."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Barrier, Thread
 from typing import Any
 
@@ -81,6 +82,23 @@ def test_a_transaction_that_fails_writes_nothing(store: Store) -> None:
         store.transact(work)
     assert store.get("jobs", "a") is None
     assert store.get("keys", "b") is None
+
+
+def test_documents_are_counted_up_to_the_limit(store: Store) -> None:
+    for n in range(5):
+        put(store, f"a{n}", tenant="acme", created_at=float(n))
+    put(store, "b", tenant="other", created_at=1.0)
+    put(store, "c", tenant="acme", created_at=None)
+    acme = Query("jobs", (("tenant", "==", "acme"),))
+    assert store.count(acme) == 5
+    assert store.count(Query("jobs", (("tenant", "==", "acme"), ("created_at", ">", 2.0)))) == 2
+    assert store.count(replace(acme, limit=3)) == 3
+    assert store.count(Query("jobs", (("tenant", "==", "nobody"),))) == 0
+
+
+def test_a_count_needs_an_index_too(store: Store) -> None:
+    with pytest.raises(ValueError, match="no index"):
+        store.count(Query("jobs", (("metadata", "==", "x"),)))
 
 
 def test_a_transaction_gives_back_what_the_work_returns(store: Store) -> None:

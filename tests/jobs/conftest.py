@@ -14,6 +14,7 @@ from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Unavailable
 from shared.core.job_documents import to_document
 from shared.core.jobs import Job
+from shared.core.queues import QUEUES
 from shared.jobs import JobOrder, Jobs
 from shared.ports.queue import Delivery, Task
 from shared.ports.store import Document, Page, Query, Store, Transaction
@@ -42,6 +43,10 @@ class CountingStore:
         page = self._store.query(query)
         self.reads += max(1, len(page.documents))
         return page
+
+    def count(self, query: Query) -> int:
+        self.reads += 1
+        return self._store.count(query)
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         if self.broken:
@@ -120,7 +125,7 @@ class Bench:
         return self.jobs.get(job.tenant, job.id)
 
     def due(self) -> list[Delivery]:
-        return self.queue.due("cpu", 1000)
+        return [delivery for queue in QUEUES for delivery in self.queue.due(queue, 1000)]
 
     def drain(self) -> int:
         """Takes every due task out of the queue, as if delivered; tells how many."""

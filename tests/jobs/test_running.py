@@ -6,6 +6,7 @@ import pytest
 
 from shared.core.errors import Conflict
 from shared.core.jobs import Failed, JobError, Progress, Released, State, Succeeded
+from shared.core.queues import GPU_HI, GPU_LO
 from tests.jobs.conftest import LEASE_S, Bench
 
 PASSING = Failed(JobError("upstream_failed", "", retryable=True))
@@ -129,6 +130,16 @@ def test_a_deferred_wake_up_comes_again_later_and_uses_no_attempt(bench: Bench) 
     assert bench.drain() == 3
     assert bench.now(job).attempt == 0
     assert bench.claimed(job).attempt == 1
+
+
+@pytest.mark.parametrize(("priority", "queue"), [("low", GPU_LO), ("normal", GPU_LO), ("high", GPU_HI)])
+def test_a_priority_is_a_queue(bench: Bench, priority: str, queue: str) -> None:
+    job = bench.create(priority=priority)
+    assert [delivery.task.queue for delivery in bench.due()] == [queue]
+    bench.drain()
+    bench.jobs.defer(job.id, 1, queue)
+    bench.clock.advance(5)
+    assert [delivery.task.queue for delivery in bench.due()] == [queue]
 
 
 def test_a_lost_answer_of_a_commit_does_no_harm(bench: Bench) -> None:

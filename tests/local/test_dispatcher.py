@@ -12,6 +12,7 @@ import pytest
 from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.system_clock import SystemClock
 from shared.core.keys import SYSTEM
+from shared.core.queues import CPU, GPU_HI, GPU_LO, WEBHOOK
 from shared.core.signing import HEADER, verify
 from shared.ports.queue import Task
 from tests.local.receiver import Receiver, receiving
@@ -52,8 +53,8 @@ def dispatching(folder: Path, slots: int = 8) -> Iterator[subprocess.Popen[bytes
         process.wait()
 
 
-def task(receiver: Receiver, name: str, not_before: float = 0.0) -> Task:
-    return Task("cpu", name, f"{receiver.url}/tasks/run", b'{"job_id":"j","seq":1}', not_before)
+def task(receiver: Receiver, name: str, not_before: float = 0.0, queue: str = GPU_LO) -> Task:
+    return Task(queue, name, f"{receiver.url}/tasks/run", b'{"job_id":"j","seq":1}', not_before)
 
 
 def test_a_task_is_posted_with_cloud_tasks_headers_and_a_signed_caller(
@@ -65,7 +66,7 @@ def test_a_task_is_posted_with_cloud_tasks_headers_and_a_signed_caller(
     (delivery,) = receiver.received
     headers = delivery.headers
     assert (delivery.path, delivery.body) == ("/tasks/run", b'{"job_id":"j","seq":1}')
-    assert (headers["x-cloudtasks-queuename"], headers["x-cloudtasks-taskname"]) == ("cpu", "a1")
+    assert (headers["x-cloudtasks-queuename"], headers["x-cloudtasks-taskname"]) == (GPU_LO, "a1")
     assert (headers["x-cloudtasks-taskretrycount"], headers["x-cloudtasks-taskexecutioncount"]) == ("0", "0")
     assert float(headers["x-cloudtasks-tasketa"]) == pytest.approx(CLOCK.now(), abs=60)
     assert verify(headers[HEADER], b"signing", CLOCK.now()) == SYSTEM
@@ -76,7 +77,7 @@ def test_a_task_that_was_answered_is_not_delivered_again(
 ) -> None:
     queue.enqueue(task(receiver, "a1"))
     with dispatching(tmp_path):
-        wait_until(lambda: receiver.received and not queue.due("cpu", 1), description="the task done")
+        wait_until(lambda: receiver.received and not queue.due(GPU_LO, 1), description="the task done")
         queue.enqueue(task(receiver, "a1"))
         queue.enqueue(task(receiver, "a2"))
         wait_until(lambda: receiver.count("a2"), description="the next delivery")
@@ -98,8 +99,8 @@ def test_a_task_whose_receiver_is_away_waits_for_it(queue: SqliteQueue, tmp_path
         lost = task(gone, "a1")
     queue.enqueue(lost)
     with dispatching(tmp_path):
-        wait_until(lambda: queue.due("cpu", 1) == [], description="the first attempt")
-        wait_until(lambda: queue.due("cpu", 1), description="the task due again")
+        wait_until(lambda: queue.due(GPU_LO, 1) == [], description="the first attempt")
+    wait_until(lambda: queue.due(GPU_LO, 1), description="the task due again", within_s=30)
 
 
 def test_a_task_waits_for_its_time(queue: SqliteQueue, receiver: Receiver, tmp_path: Path) -> None:
@@ -121,11 +122,38 @@ def test_no_more_run_at_once_than_nine_tenths_of_the_slots(
     with dispatching(tmp_path, slots=4):
         wait_until(lambda: len(receiver.received) == 3, description="three deliveries")
         queue.enqueue(task(receiver, "one-more"))
-        wait_until(lambda: len(queue.due("cpu", 100)) == 11, description="the enqueued task")
+        wait_until(lambda: len(queue.due(GPU_LO, 100)) == 11, description="the enqueued task")
         assert len(receiver.received) == 3
         receiver.open.set()
-        wait_until(lambda: not queue.due("cpu", 1), description="all done")
+        wait_until(lambda: not queue.due(GPU_LO, 1), description="all done")
     assert len(receiver.received) == 11
+
+
+def test_high_priority_goes_first_and_leaves_a_quarter_to_the_others(
+    queue: SqliteQueue, receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.open.clear()
+    for n in range(10):
+        queue.enqueue(task(receiver, f"lo{n}"))
+        queue.enqueue(task(receiver, f"hi{n}", queue=GPU_HI))
+    with dispatching(tmp_path, slots=9):
+        wait_until(lambda: len(receiver.received) == 8, description="eight deliveries")
+        names = [each.headers["x-cloudtasks-taskname"] for each in receiver.received]
+        assert sum(name.startswith("hi") for name in names) == 6
+        receiver.open.set()
+        wait_until(lambda: len(receiver.received) == 20, description="all of them")
+
+
+def test_webhooks_and_other_work_do_not_wait_for_slots(queue: SqliteQueue, receiver: Receiver, tmp_path: Path) -> None:
+    receiver.open.clear()
+    for n in range(5):
+        queue.enqueue(task(receiver, f"job{n}"))
+    queue.enqueue(task(receiver, "hook", queue=WEBHOOK))
+    queue.enqueue(task(receiver, "chore", queue=CPU))
+    with dispatching(tmp_path, slots=1):
+        wait_until(lambda: receiver.count("hook") and receiver.count("chore"), description="both of them")
+        receiver.open.set()
+        wait_until(lambda: len(receiver.received) == 7, description="all of them")
 
 
 def test_tasks_in_flight_when_the_dispatcher_is_killed_are_delivered_again(
@@ -140,7 +168,7 @@ def test_tasks_in_flight_when_the_dispatcher_is_killed_are_delivered_again(
     receiver.open.set()
     in_flight = {each.headers["x-cloudtasks-taskname"] for each in receiver.received}
     with dispatching(tmp_path):
-        wait_until(lambda: not queue.due("cpu", 1), description="all done")
+        wait_until(lambda: not queue.due(GPU_LO, 1), description="all done")
     assert {receiver.count(name) for name in in_flight} == {2}
     assert {receiver.count(name) for name in set(names) - in_flight} == {1}
 
@@ -159,7 +187,7 @@ def test_a_dispatcher_killed_over_and_over_loses_nothing(
         with dispatching(tmp_path):
             wait_until(more_than(deliveries), description="some deliveries")
     with dispatching(tmp_path):
-        wait_until(lambda: not queue.due("cpu", 1), description="all done")
+        wait_until(lambda: not queue.due(GPU_LO, 1), description="all done")
     assert all(receiver.count(name) >= 1 for name in names)
 
 

@@ -1,0 +1,21 @@
+"""The task queues there are, and which one a job goes through.
+
+Cloud Tasks knows no priorities, so a priority is a queue of its own. Both `gpu` queues lead to the same slots: what
+either may use of them is the dispatcher's business, and a busy worker puts a wake-up off.
+"""
+
+GPU_HI, GPU_LO, CPU, WEBHOOK = "gpu-hi", "gpu-lo", "cpu", "webhook"
+QUEUES = (GPU_HI, GPU_LO, CPU, WEBHOOK)
+
+SHARE_OF_SLOTS = 0.9
+"""What jobs may use of the workers' slots; the rest is for callers who wait."""
+
+
+def queue_of(priority: str) -> str:
+    """The queue of a job's wake-ups: `high` ones have their own."""
+    return GPU_HI if priority == "high" else GPU_LO
+
+
+def job_concurrency(instances: int, slots: int) -> int:
+    """Jobs that run at the same time on so many workers: the most that both `gpu` queues deliver at once."""
+    return max(1, int(instances * slots * SHARE_OF_SLOTS))
