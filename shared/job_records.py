@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from shared import telemetry
 from shared.core.job_documents import from_document, to_document
 from shared.core.jobs import Job
+from shared.core.webhooks import Delivery
 from shared.job_wakeups import WakeUps
 from shared.ports.store import Store, Transaction
+from shared.webhook_records import DELIVERIES, announced
+from shared.webhook_records import to_document as delivery_document
+from shared.webhook_wakeups import WebhookWakeUps
 
 JOBS = "jobs"
 Step = Callable[[Job, float], Job]
@@ -18,6 +22,8 @@ Step = Callable[[Job, float], Job]
 class Change:
     before: Job
     after: Job
+    webhook: Delivery | None = None
+    """What the change has to be told with; committed together with it."""
 
     @property
     def made(self) -> bool:
@@ -25,9 +31,10 @@ class Change:
 
 
 class JobRecords:
-    def __init__(self, store: Store, wake_ups: WakeUps) -> None:
+    def __init__(self, store: Store, wake_ups: WakeUps, webhook_wake_ups: WebhookWakeUps) -> None:
         self._store = store
         self._wake_ups = wake_ups
+        self._webhook_wake_ups = webhook_wake_ups
 
     def get(self, job_id: str) -> Job | None:
         document = self._store.get(JOBS, job_id)
@@ -53,9 +60,14 @@ class JobRecords:
             if document is None:
                 return None
             before = from_document(document)
-            change = Change(before, step(before, transaction.now))
-            if change.made:
-                transaction.put(JOBS, job_id, to_document(change.after))
+            after = step(before, transaction.now)
+            if after is before:
+                return Change(before, after)
+            webhook = None if before.state.is_final else announced(after, transaction.now)
+            change = Change(before, after, webhook)
+            transaction.put(JOBS, job_id, to_document(after))
+            if webhook:
+                transaction.put(DELIVERIES, webhook.id, delivery_document(webhook))
             return change
 
         change = self._store.transact(work)
@@ -69,3 +81,5 @@ class JobRecords:
             telemetry.JOBS_FINISHED.labels(after.task, after.state).inc()
         elif after.dispatch_seq > change.before.dispatch_seq:
             self._wake_ups.send(after)
+        if change.webhook:
+            self._webhook_wake_ups.send(change.webhook)

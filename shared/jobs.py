@@ -25,6 +25,7 @@ from shared.ports.clock import Clock
 from shared.ports.queue import Queue
 from shared.ports.store import Document, Query, Store
 from shared.settings import Settings
+from shared.webhook_wakeups import WebhookWakeUps
 
 INLINE_BYTES = 64 * 1024
 """A larger input or result goes to a blob."""
@@ -50,6 +51,8 @@ class JobOrder:
     max_attempts: int = 3
     priority: str = "normal"
     metadata: dict[str, str] = field(default_factory=dict)
+    webhook: dict[str, Any] | None = None
+    """`url`, and which `events` it wants; None for all of them."""
     trace_id: str = ""
 
 
@@ -91,7 +94,7 @@ class Jobs:
         self._token = token
         self._random = random
         self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
-        self._records = JobRecords(store, self._wake_ups)
+        self._records = JobRecords(store, self._wake_ups, WebhookWakeUps(queue, settings.routes_url))
         self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
 
     def create(self, order: JobOrder) -> Job:
@@ -211,6 +214,7 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
         input=None if input_uri else order.input,
         input_uri=input_uri,
         metadata=order.metadata,
+        webhook=order.webhook,
         trace_id=order.trace_id,
     )
 

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from functions.routes.context import Context
-from functions.routes.jobs_get import view
 from shared import manifest
 from shared.catalogue import no_such_model
 from shared.core.errors import InvalidRequest, PayloadTooLarge
 from shared.core.keys import Caller
+from shared.job_view import view
 from shared.jobs import JobOrder
 from shared.manifest import Route
 from shared.web.incoming import Incoming

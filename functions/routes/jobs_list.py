@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 
 from functions.routes.context import Context
-from functions.routes.jobs_get import view
 from shared.core.errors import InvalidRequest
 from shared.core.jobs import State
+from shared.job_view import view
 from shared.jobs import JobFilter
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply

@@ -20,6 +20,15 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "keys": (("created_at",), ("tenant", "created_at"), ("change",)),
     "changes": (),
     "idempotency": (("expire_at",),),
+    "webhooks": (
+        ("tenant", "created_at"),
+        ("tenant", "job_id", "created_at"),
+        ("tenant", "state", "created_at"),
+        ("shard", "next_attempt_at"),
+        ("expire_at",),
+    ),
+    "webhook_endpoints": (),
+    "webhook_secrets": (),
 }
 """The collections there are, and the fields each can be queried by. An adapter makes these indexes and no other.
 

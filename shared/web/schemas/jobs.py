@@ -12,6 +12,16 @@ MetadataValue = Annotated[str, Field(max_length=512)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
 
 
+JobEvent = Literal["job.succeeded", "job.failed", "job.cancelled", "job.expired"]
+
+
+class JobWebhook(Strict):
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+    """An https address that the internet can reach."""
+    events: Annotated[list[JobEvent], Field(min_length=1, max_length=4)] | None = None
+    """Which ends it wants to hear of; null means all."""
+
+
 class JobRequest(Strict):
     model_config = ConfigDict(
         json_schema_extra={
@@ -39,6 +49,12 @@ class JobRequest(Strict):
     """Longest run of one attempt, seconds; null means the longest allowed."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often it is tried, the first time included, while the failures are passing ones."""
+
+
+class JobWebhookView(Open):
+    url: str
+    events: list[JobEvent] | None
+    """Null for all."""
 
 
 class JobErrorView(Open):
@@ -84,6 +100,7 @@ class JobView(Open):
     finished_at: float | None
     deadline_at: float
     """A job that no worker has by then expires."""
+    webhook: JobWebhookView | None
 
 
 class JobList(Open):
