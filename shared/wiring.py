@@ -71,9 +71,9 @@ class Ports:
 
     @cached_property
     def upstream(self) -> Upstream:
-        from shared.adapters.aiohttp_upstream import AiohttpUpstream
+        from shared.adapters.httptools_upstream import HttptoolsUpstream
 
-        return AiohttpUpstream(self.settings.upstream_idle_s)
+        return HttptoolsUpstream(self.settings.upstream_idle_s)
 
     @cached_property
     def store(self) -> Store:

@@ -1,6 +1,7 @@
 """Innermost: hands the request to whoever answers for its route, and relays the answer."""
 
 import asyncio
+from string import punctuation
 from urllib.parse import quote
 
 from functions.gateway import body
@@ -51,7 +52,7 @@ class Forward:
     async def _function(self, exchange: Exchange, route: Route, caller: Caller, content: bytes) -> None:
         url = self._settings.routes_url.replace("{name}", route.name) + INTERNAL_PREFIX + quote(exchange.path)
         if exchange.query:
-            url += "?" + exchange.query.decode("latin-1")
+            url += "?" + quote(exchange.query, safe=punctuation)
         headers = [(name.decode(), exchange.header(name)) for name in PASSED_ON if name in exchange.headers]
         headers += [await self._signer.header(caller), ("x-request-id", exchange.request_id)]
         request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s)

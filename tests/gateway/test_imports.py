@@ -4,9 +4,8 @@ import subprocess
 import sys
 
 BUDGET = {
-    "aiohappyeyeballs", "aiohttp", "aiosignal", "anyio", "attr", "cachetools", "cython_runtime", "frozenlist",
-    "functions", "google", "idna", "main", "msgspec", "multidict", "prometheus_client", "propcache", "shared",
-    "sniffio", "starlette", "typing_extensions", "yarl",
+    "anyio", "cachetools", "cython_runtime", "functions", "google", "httptools", "idna", "main", "msgspec",
+    "prometheus_client", "shared", "sniffio", "starlette", "typing_extensions",
 }  # fmt: skip
 """`google` is the empty namespace that a path file makes; what could stand in it is refused below."""
 START = """

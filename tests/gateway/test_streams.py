@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from shared.adapters.aiohttp_upstream import AiohttpUpstream
+from shared.adapters.httptools_upstream import HttptoolsUpstream
 from tests.gateway.conftest import CHAT, World
 
 KEY = {"authorization": "Bearer prod-key-acme-1"}
@@ -56,7 +56,7 @@ async def serving(application: Callable[..., Awaitable[None]]) -> AsyncIterator[
 @asynccontextmanager
 async def platform(tmp_path: Path, model: Model) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(model.application()) as model_url:
-        upstream = AiohttpUpstream(idle_s=1)
+        upstream = HttptoolsUpstream(idle_s=1)
         world = World(tmp_path, upstream, worker_url=model_url, keep_alive_s=0.2)
         async with serving(world.gateway) as url, httpx.AsyncClient(base_url=url, headers=KEY, timeout=10) as client:
             yield client

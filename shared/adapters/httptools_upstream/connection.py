@@ -1,0 +1,187 @@
+"""One connection to an upstream, and the response that arrives on it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import cast
+
+import httptools
+
+from shared.ports.upstream import BrokenOff, TimedOut, UpstreamError
+
+MOST_HEAD_BYTES = 64 * 1024
+PAUSE_ABOVE_BYTES = 256 * 1024
+"""So much of a stream may wait for its reader; then the upstream is not read from."""
+SWITCHING_PROTOCOLS = 101
+
+
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time, and is its response. As httptools' delegate it is told the response's parts."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_busy = self._is_paused = False
+        self.is_open = True
+        self.idle_since = 0.0
+        """By the event loop's clock."""
+        self._expect_response()
+
+    def _expect_response(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_bytes = self._unread_bytes = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._parts: deque[bytes] = deque()
+        self._error: UpstreamError | None = None
+        self._is_complete = self._may_stay = False
+        self.status = 0
+        """0 until the response's head is complete."""
+
+    # The exchange
+
+    async def ask(self, request: bytes, timeout_s: float, *, head_only: bool = False) -> None:
+        """Sends a request and waits for the head of its response. `timeout_s` is the longest silence allowed."""
+        self._is_busy = True
+        self._head_only = head_only
+        self._timeout_s = timeout_s
+        self._heard_at = self._loop.time()
+        self._timer = self._loop.call_later(timeout_s, self._look_at_the_clock)
+        self._transport.write(request)
+        while not self.status:
+            await self._news()
+
+    def header(self, name: str) -> str:
+        return self._headers.get(name.encode(), b"").decode("latin-1")
+
+    async def read(self) -> bytes:
+        while not self._is_complete:
+            self._resume()
+            await self._news()
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while True:
+            while self._parts:
+                part = self._parts.popleft()
+                self._unread_bytes -= len(part)
+                yield part
+            if self._is_complete:
+                return
+            self._resume()
+            await self._news()
+
+    def finish(self) -> bool:
+        """Ends the exchange, wherever it stands; whether the connection can carry another one."""
+        if self._timer:
+            self._timer.cancel()
+        self._is_busy = False
+        self._resume()
+        if not (self.is_open and self._is_complete and self._may_stay):
+            self.close()
+            return False
+        self._expect_response()
+        self.idle_since = self._loop.time()
+        return True
+
+    def close(self) -> None:
+        self.is_open = False
+        self._transport.abort()
+
+    # What the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_busy or self._is_complete:
+            self.close()  # nobody asked for this: whatever it is, it must not become the next answer
+            return
+        self._heard_at = self._loop.time()
+        self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(BrokenOff(f"no HTTP response: {error!r}"))
+        if not self.status and self._head_bytes > MOST_HEAD_BYTES:
+            self._fail(BrokenOff(f"the response's head is larger than {MOST_HEAD_BYTES} bytes"))
+        self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_open = False
+        if self._ends_with_connection and not error:
+            self._is_complete = True
+        elif not self._is_complete:
+            self._fail(BrokenOff(str(error or "the connection was closed")))
+        self._wake()
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            raise ValueError("a second response")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.setdefault(name.lower(), value)
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status == SWITCHING_PROTOCOLS:
+            raise ValueError("the upstream switches to another protocol")
+        if status >= 200:  # else only the first of several heads: 100 Continue, 103 Early Hints
+            self.status = status
+            self._is_complete = self._head_only
+
+    def on_body(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._unread_bytes += len(part)
+        if self._unread_bytes > PAUSE_ABOVE_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self._is_complete = True
+            self._may_stay = self._parser.should_keep_alive()
+        else:
+            self._headers.clear()
+
+    @property
+    def _ends_with_connection(self) -> bool:
+        return bool(self.status) and not self._headers.keys() & {b"content-length", b"transfer-encoding"}
+
+    # Waiting
+
+    async def _news(self) -> None:
+        """Waits until there is something to look at; raises what went wrong."""
+        if self._error:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: UpstreamError) -> None:
+        self._error = self._error or error
+        self.close()
+        self._wake()
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._heard_at = self._loop.time()
+            self._transport.resume_reading()
+
+    def _look_at_the_clock(self) -> None:
+        silent_s = self._loop.time() - self._heard_at
+        if self._is_paused:
+            silent_s = 0.0  # it is the reader who keeps it waiting
+        if silent_s >= self._timeout_s:
+            self._fail(TimedOut(f"silent for {self._timeout_s:g} s"))
+        else:
+            self._timer = self._loop.call_later(self._timeout_s - silent_s, self._look_at_the_clock)

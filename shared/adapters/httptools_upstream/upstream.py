@@ -1,0 +1,127 @@
+"""Connections that are kept, and the exchanges that use them.
+
+All are made on first use: they belong to the running event loop, and the functions' server forks after the
+application is built.
+"""
+
+import asyncio
+import ssl
+from collections import defaultdict
+from functools import cached_property
+from types import TracebackType
+
+from shared.adapters.httptools_upstream.connection import Connection
+from shared.adapters.httptools_upstream.wire import Origin, encoded, place
+from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+class HttptoolsUpstream:
+    def __init__(self, idle_s: float, tls: ssl.SSLContext | None = None) -> None:
+        """A connection that nobody used for `idle_s` is closed. `tls`: other certificates than the system's."""
+        self._idle_s = idle_s
+        self._given_tls = tls
+        self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
+        """Of each origin, the one used last at the end."""
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def send(self, request: OutgoingRequest) -> "Exchange":
+        return Exchange(self, request)
+
+    async def close(self) -> None:
+        if self._sweep:
+            self._sweep.cancel()
+            self._sweep = None
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.close()
+        self._idle.clear()
+
+    def kept(self, origin: Origin) -> Connection | None:
+        """A connection that stands already."""
+        connections = self._idle[origin]
+        while connections:
+            connection = connections.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    async def connect(self, origin: Origin) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop), origin.host, origin.port, ssl=self._tls if origin.tls else None
+                )
+        except (OSError, UnicodeError) as error:  # among them TimeoutError and what TLS finds wrong
+            raise ConnectFailed(f"{origin.host}:{origin.port}: {str(error) or type(error).__name__}") from error
+        return connection
+
+    def keep(self, origin: Origin, connection: Connection) -> None:
+        self._idle[origin].append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(self._idle_s, self._close_old)
+
+    def _close_old(self) -> None:
+        """Closes what nobody used for a while; looks again as long as something is kept."""
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - self._idle_s
+        for origin, connections in list(self._idle.items()):
+            for connection in connections:
+                if connection.idle_since <= oldest:
+                    connection.close()
+            self._idle[origin] = [connection for connection in connections if connection.is_open]
+            if not self._idle[origin]:
+                del self._idle[origin]
+        self._sweep = loop.call_later(self._idle_s / 2, self._close_old) if self._idle else None
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return self._given_tls or ssl.create_default_context()
+
+
+class Exchange:
+    """A request under way. Entering waits for the response's head; leaving before its end closes the connection."""
+
+    def __init__(self, upstream: HttptoolsUpstream, request: OutgoingRequest) -> None:
+        self._upstream = upstream
+        self._request = request
+
+    async def __aenter__(self) -> Connection:
+        request = self._request
+        try:
+            asked = place(request.url)
+            wire = encoded(request, asked)
+        except ValueError as error:
+            raise ConnectFailed(str(error)) from error
+        self._origin = asked.origin
+        if (kept := self._upstream.kept(asked.origin)) and await self._is_answered(kept, wire):
+            return kept
+        fresh = await self._upstream.connect(asked.origin)
+        await self._ask(fresh, wire)
+        return fresh
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connection.finish():
+            self._upstream.keep(self._origin, self._connection)
+
+    async def _is_answered(self, kept: Connection, wire: bytes) -> bool:
+        """False when the upstream closed the kept connection meanwhile, and asking once more changes nothing there."""
+        try:
+            await self._ask(kept, wire)
+        except BrokenOff:
+            if self._request.method not in ("GET", "HEAD"):
+                raise
+            return False
+        return True
+
+    async def _ask(self, connection: Connection, wire: bytes) -> None:
+        self._connection = connection
+        try:
+            await connection.ask(wire, self._request.timeout_s, head_only=self._request.method == "HEAD")
+        except BaseException:  # also when the caller leaves: the upstream must not go on for nobody
+            connection.finish()
+            raise
