@@ -69,6 +69,11 @@ def secrets_check(secrets: Secrets) -> Check:
     return lambda: secrets.get(NAME)
 
 
+def secret_source(secrets: Secrets) -> str:
+    """Nothing is asked, as for the limits."""
+    return "Secrets cannot be read; the last known ones are used." if secrets.is_failing else OK
+
+
 def limits(limiter: Limiter) -> str:
     """Nothing is asked: the limiter knows, and looks for what it lost by itself."""
     return "Each instance keeps its part of the limits by itself." if limiter.degraded else OK

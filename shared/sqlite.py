@@ -73,10 +73,12 @@ class Database:
 
 @contextmanager
 def availability(what: str) -> Iterator[None]:
-    """Turns SQLite's refusals (locked for too long, unreadable, disk full) into Unavailable."""
+    """Turns SQLite's refusals (locked for too long, unreadable, damaged, disk full) into Unavailable."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
+    except (sqlite3.DatabaseError, OSError) as error:
         raise Unavailable(f"The {what} is not available.", detail=str(error), retry_after_s=1.0) from error
 
 

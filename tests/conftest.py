@@ -15,6 +15,10 @@ SECRETS = frozenset(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--outage-s", default="1", help="how long each outage in tests/degraded lasts, in seconds")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings and secrets of the person who runs it."""

@@ -89,6 +89,10 @@ class FakeSecrets:
         """How often somebody had to wait for the source."""
         self._read: dict[str, str | None] = {}
 
+    @property
+    def is_failing(self) -> bool:
+        return self.is_down
+
     def get(self, name: str, max_age_s: float | None = None) -> str | None:
         if name not in self._read or max_age_s is not None:
             self._ask(name)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from functions.gateway import pipeline
 from functions.gateway.exchange import Exchange, Message, Receive, Send
 from shared import reporting, telemetry
-from shared.readiness import Remembered, Services, limits, secrets_check
+from shared.readiness import Remembered, Services, limits, secret_source, secrets_check
 from shared.settings import Settings
 from shared.web.system import SystemPages
 from shared.wiring import Ports
@@ -52,4 +52,7 @@ def _readiness(ports: Ports) -> Callable[[], Services]:
     """The store is optional: keys that are known, and those from the environment, are served without it."""
     secrets = Remembered(secrets_check(ports.secrets), ports.clock)
     store = Remembered(ports.store.ping, ports.clock)
-    return lambda: Services({"secrets": secrets()}, {"store": store(), "limits": limits(ports.limiter)})
+    return lambda: Services(
+        {"secrets": secrets()},
+        {"store": store(), "limits": limits(ports.limiter), "secret_source": secret_source(ports.secrets)},
+    )

@@ -20,7 +20,7 @@ from functions.gateway.signer import CallerSigner
 from functions.gateway.stage import Handler, fold
 from functions.gateway.trace import Trace
 from functions.gateway.track_usage import track_usage
-from shared import manifest, reporting
+from shared import manifest, reporting, telemetry
 from shared.admission import Admission
 from shared.catalogue import Catalogue
 from shared.guesses import Guesses
@@ -36,6 +36,7 @@ from shared.wiring import Ports
 
 def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     """The pipeline, composed from the ports. Settings that cannot work raise SettingsError or CatalogueError."""
+    telemetry.SECRETS_FAILING.set_function(lambda: ports.secrets.is_failing)
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
     guesses = Guesses(settings.invalid_keys_per_minute, ports.clock)
     signer = CallerSigner(SigningKeys(ports.secrets), ports.clock)

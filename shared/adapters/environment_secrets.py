@@ -6,6 +6,8 @@ from collections.abc import Mapping
 class EnvironmentSecrets:
     """A process's environment does not change: a new value takes a restart."""
 
+    is_failing = False
+
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
 
