@@ -38,6 +38,10 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Query parameters it reads; shared.web.openapi says what each means."""
     status: int = 200
     """What success is answered with."""
+    upload: bool = False
+    """Its body is a form with a file (multipart/form-data), passed on as it arrives and never held whole."""
+    max_body_bytes: int = 0
+    """Largest body; 0: what the setting allows."""
     timeout_s: int = 60
     memory: str = "256Mi"
     max_instances: int = 10

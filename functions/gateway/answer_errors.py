@@ -4,6 +4,7 @@ import logging
 
 from functions.gateway.body import CallerLeft
 from functions.gateway.exchange import Exchange
+from functions.gateway.relay import CutOff
 from functions.gateway.stage import Handler
 from shared.core import problem
 from shared.core.errors import OmniError
@@ -21,6 +22,8 @@ async def answer_errors(exchange: Exchange, proceed: Handler) -> None:
         await _answer(exchange, error)
     except CallerLeft:
         return
+    except CutOff as error:
+        log.error("an answer broke off", extra={"fields": {"request_id": exchange.request_id, "detail": str(error)}})
     except Exception:  # The edge: whatever is left becomes a 500 in the one shape, and its story goes to the log.
         log.exception("unexpected error", extra={"fields": {"request_id": exchange.request_id}})
         await _answer(exchange, OmniError())

@@ -1,12 +1,13 @@
 """Reads a request's body within its bounds of size and time, and decodes what the gateway must know of it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 
-from functions.gateway.exchange import Exchange
-from shared.core.errors import BodyTimeout, InvalidRequest, PayloadTooLarge
+from functions.gateway.exchange import Exchange, Message
+from shared.core.errors import BodyTimeout, InvalidRequest, OmniError, PayloadTooLarge
 from shared.settings import Settings
 from shared.web.validation import check_depth
 
@@ -19,6 +20,49 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class CallerLeft(Exception):
     """The caller closed the connection."""
+
+
+class Upload:
+    """A body on its way to a function, part by part, within the route's bounds of size and time."""
+
+    def __init__(self, exchange: Exchange, settings: Settings, most: int, most_s: float) -> None:
+        """PayloadTooLarge when the caller announces more than `most` bytes."""
+        _require_size(exchange, most)
+        self.refusal: OmniError | CallerLeft | None = None
+        """Why the body ended early; whoever sends it on sees only that it did."""
+        self._exchange = exchange
+        self._most = most
+        self._most_s = most_s
+        self._silence_s = settings.body_timeout_s
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size, more = 0, True
+        end = asyncio.get_running_loop().time() + self._most_s
+        while more:
+            try:
+                message = await self._message(end)
+                part = message.get("body", b"")
+                size += len(part)
+                _require_at_most(size, self._most)
+            except (OmniError, CallerLeft) as error:
+                self.refusal = error
+                raise
+            more = message.get("more_body", False)
+            if part:
+                yield part
+
+    async def _message(self, end: float) -> Message:
+        left_s = end - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(min(self._silence_s, left_s)):
+                message = await self._exchange.receive()
+        except TimeoutError:
+            if left_s < self._silence_s:
+                raise BodyTimeout(f"The body did not arrive within {self._most_s:g} s.") from None
+            raise BodyTimeout(f"No part of the body came for {self._silence_s:g} s.") from None
+        if message["type"] == "http.disconnect":
+            raise CallerLeft
+        return message
 
 
 class StreamOptions(msgspec.Struct):
@@ -56,10 +100,10 @@ async def read(exchange: Exchange, settings: Settings) -> bytes:
 
 
 async def _receive(exchange: Exchange, settings: Settings) -> bytes:
-    most = settings.max_body_bytes
-    declared = exchange.headers.get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared) > most:
-        raise PayloadTooLarge(f"The body may have {most} bytes at most.")
+    most = (exchange.route and exchange.route.max_body_bytes) or settings.max_body_bytes
+    if exchange.route and exchange.route.upload:  # held whole only for the sake of its idempotency key
+        most = min(most, settings.max_body_bytes)
+    _require_size(exchange, most)
     try:
         async with asyncio.timeout(settings.body_timeout_s):
             return await _collect(exchange, most)
@@ -75,11 +119,21 @@ async def _collect(exchange: Exchange, most: int) -> bytes:
             raise CallerLeft
         part = message.get("body", b"")
         size += len(part)
-        if size > most:
-            raise PayloadTooLarge(f"The body may have {most} bytes at most.")
+        _require_at_most(size, most)
         parts.append(part)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _require_size(exchange: Exchange, most: int) -> None:
+    """PayloadTooLarge when the announced length is more than that, or no length."""
+    declared = exchange.headers.get(b"content-length", b"0")
+    _require_at_most(int(declared) if declared.isdigit() else most + 1, most)
+
+
+def _require_at_most(size: int, most: int) -> None:
+    if size > most:
+        raise PayloadTooLarge(f"The body may have {most} bytes at most.")
 
 
 async def asked(exchange: Exchange, settings: Settings) -> Inference:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from functions.gateway import body
 from functions.gateway.exchange import Exchange
 from functions.gateway.infer import Infer
-from functions.gateway.relay import send_whole
+from functions.gateway.relay import send_on
 from functions.gateway.signer import CallerSigner
 from functions.gateway.watch import CallerWatch
 from shared.core.errors import NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
@@ -36,6 +36,9 @@ class Forward:
         if route is None or caller is None or route.kind == "system":  # all other routes need a caller
             await self._system(exchange)
             return
+        if route.upload and exchange.content is None:
+            await self._upload(exchange, route, caller)
+            return
         content = await body.read(exchange, self._settings)
         with CallerWatch(exchange):
             if route.kind == "inference":
@@ -49,16 +52,30 @@ class Forward:
             raise NotFound
         await exchange.reply(reply)
 
-    async def _function(self, exchange: Exchange, route: Route, caller: Caller, content: bytes) -> None:
+    async def _upload(self, exchange: Exchange, route: Route, caller: Caller) -> None:
+        most = route.max_body_bytes or self._settings.max_body_bytes
+        upload = body.Upload(exchange, self._settings, most, route.timeout_s)
+        try:
+            await self._function(exchange, route, caller, b"", upload)
+        except (UpstreamFailed, Unavailable):
+            if upload.refusal and not exchange.status:
+                raise upload.refusal from None
+            raise
+
+    async def _function(
+        self, exchange: Exchange, route: Route, caller: Caller, content: bytes, upload: body.Upload | None = None
+    ) -> None:
         url = self._settings.routes_url.replace("{name}", route.name) + INTERNAL_PREFIX + quote(exchange.path)
         if exchange.query:
             url += "?" + quote(exchange.query, safe=punctuation)
         headers = [(name.decode(), exchange.header(name)) for name in PASSED_ON if name in exchange.headers]
         headers += [await self._signer.header(caller), ("x-request-id", exchange.request_id)]
-        request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s)
+        if upload and b"content-length" in exchange.headers:
+            headers.append(("content-length", exchange.header(b"content-length")))
+        request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s, upload)
         try:
             async with self._upstream.send(request) as response:
-                await send_whole(exchange, response, await response.read())
+                await send_on(exchange, response)
         except TimedOut as error:
             raise UpstreamTimeout(f"'{route.name}' did not answer in time.", detail=str(error)) from error
         except ConnectFailed as error:

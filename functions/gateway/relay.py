@@ -7,16 +7,18 @@ import msgspec
 from functions.gateway.body import NOT_JSON
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
+from functions.gateway.recording import is_stream
 from shared import telemetry
 from shared.core import tokens
 from shared.core.errors import UpstreamFailed
 from shared.ports.clock import Clock
-from shared.ports.upstream import Response
+from shared.ports.upstream import Response, UpstreamError
 from shared.telemetry import series
 from shared.web import sse
 
 PASSED_BACK = (
     "content-type",
+    "content-disposition",
     "location",
     "retry-after",
     "allow",
@@ -25,7 +27,13 @@ PASSED_BACK = (
     "preference-applied",
 )
 
+
+MOST_WHOLE_BYTES = 1024 * 1024
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
+class CutOff(Exception):
+    """The answer ended in its middle. Only a connection that ends as abruptly tells the caller."""
 
 
 class Usage(msgspec.Struct):
@@ -45,6 +53,24 @@ async def send_whole(exchange: Exchange, response: Response, content: bytes) -> 
     """Sends the answer, whose body has been read, in one piece and with its length."""
     await exchange.begin(response.status, [*passed_back(response), ("content-length", str(len(content)))])
     await exchange.write(content, more=False)
+
+
+async def send_on(exchange: Exchange, response: Response) -> None:
+    """Sends a function's answer: a short one in one piece, any other part by part, never held whole."""
+    length = response.header("content-length")
+    if length.isdigit() and int(length) <= MOST_WHOLE_BYTES:
+        await send_whole(exchange, response, await response.read())
+        return
+    headers = passed_back(response)
+    await exchange.begin(response.status, [*headers, ("content-length", length)] if length else headers)
+    try:
+        async for chunk in response.chunks():
+            await exchange.write(chunk, more=True)
+    except UpstreamError as error:
+        if is_stream(headers):
+            raise
+        raise CutOff(str(error)) from error
+    await exchange.write(b"", more=False)
 
 
 async def relay_stream(exchange: Exchange, response: Response, clock: Clock, keep_alive: KeepAlive | None) -> None:

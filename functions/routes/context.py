@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from shared.catalogue import Catalogue
+from shared.files import Files
 from shared.jobs import Jobs
 from shared.limit_policy import LimitPolicy
+from shared.retention import Retention
 from shared.settings import Settings
+from shared.uploads import Uploads
 from shared.wiring import Ports
 
 
@@ -16,3 +19,6 @@ class Context:
     catalogue: Catalogue
     jobs: Jobs
     limits: LimitPolicy
+    files: Files
+    uploads: Uploads
+    retention: Retention

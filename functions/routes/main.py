@@ -13,13 +13,16 @@ from functions.routes.context import Context
 from shared import manifest, reporting, telemetry
 from shared.catalogue import Catalogue
 from shared.core.errors import NotInstalled
+from shared.files import Files
 from shared.identity import Authenticator
 from shared.jobs import Jobs
 from shared.limit_policy import LimitPolicy
 from shared.manifest import Route, Router
 from shared.readiness import Remembered, Services, secrets_check
+from shared.retention import Retention
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
+from shared.uploads import Uploads
 from shared.web.door import Door
 from shared.web.flask import FlaskEdge, Handler
 from shared.web.incoming import Incoming
@@ -55,12 +58,17 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     catalogue = Catalogue.load(settings.models_file)
     policy = LimitPolicy.of(settings, catalogue)
     door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy)
+    files = Files(ports.store, ports.blobs, ports.clock)
+    uploads = Uploads(ports.store, ports.blobs, files, ports.clock)
     context = Context(
         settings,
         ports,
         catalogue,
         Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings),
         policy,
+        files,
+        uploads,
+        Retention(files, uploads, ports.clock),
     )
     handlers = {route.name: _handler(route, context) for route in served}
     return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", _readiness(ports)))

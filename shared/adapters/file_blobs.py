@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
 
@@ -17,9 +18,7 @@ class FileBlobs:
 
     def put(self, path: str, body: bytes | Iterable[bytes]) -> str:
         target = self._inside(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = mkstemp(dir=target.parent, prefix=".", suffix=UNFINISHED)
-        part = Path(name)
+        descriptor, part = _begun(target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.writelines([body] if isinstance(body, bytes) else body)
@@ -40,7 +39,13 @@ class FileBlobs:
                 yield part
 
     def delete(self, uri: str) -> None:
-        self._at(uri).unlink(missing_ok=True)
+        path = self._at(uri)
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that is not empty, or not there
+            for parent in path.parents:
+                if parent == self._folder.resolve():
+                    break
+                parent.rmdir()
 
     def list(self, folder: str) -> list[str]:
         below = self._inside(folder) if folder else self._folder.resolve()
@@ -61,3 +66,14 @@ class FileBlobs:
         if folder not in found.parents:
             raise ValueError(f"{path!r} is not a path inside the blobs' folder")
         return found
+
+
+def _begun(folder: Path) -> tuple[int, Path]:
+    """A new file in the folder, which is made, and made again should it be removed for being empty just then."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor, name = mkstemp(dir=folder, prefix=".", suffix=UNFINISHED)
+        except FileNotFoundError:
+            continue
+        return descriptor, Path(name)

@@ -17,6 +17,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tenant", "created_at"),
         ("tenant", "state", "created_at"),
     ),
+    "files": (("tenant", "created_at"), ("tenant", "purpose", "created_at"), ("purge_at",)),
+    "uploads": (("purge_at",),),
     "keys": (("created_at",), ("tenant", "created_at"), ("change",)),
     "changes": (),
     "idempotency": (("expire_at",),),

@@ -1,6 +1,6 @@
 """The one outgoing HTTP client of the hot path: pooled, no redirects, no proxies from the environment."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +30,8 @@ class OutgoingRequest:
     body: bytes
     timeout_s: float
     """The longest silence allowed: before the answer starts, and between two parts of it."""
+    parts: AsyncIterable[bytes] | None = None
+    """Sent as they come, in place of `body`. What they raise breaks the exchange off."""
 
 
 class Response(Protocol):

@@ -2,18 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import flask
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from shared import manifest, telemetry
-from shared.core.errors import OmniError, PayloadTooLarge
+from shared.core.errors import InvalidRequest, OmniError, PayloadTooLarge
 from shared.identity import require_scope
 from shared.manifest import Route, Router
 from shared.settings import Settings
 from shared.web.door import Door
-from shared.web.incoming import Incoming, request_id
+from shared.web.incoming import Incoming, UploadedFile, request_id
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
 
@@ -43,7 +45,8 @@ class FlaskEdge:
         route_name, reply = self._answer(request, path, request_id_)
         if route_name != SYSTEM_PAGE:
             _measure(route_name, request.method, reply.status, started, request_id_)
-        response = flask.Response(reply.body, reply.status, reply.headers)
+        content = reply.body if reply.parts is None else reply.parts
+        response = flask.Response(content, reply.status, reply.headers)
         response.headers["x-request-id"] = request_id_
         return response
 
@@ -74,18 +77,32 @@ class FlaskEdge:
         headers = _headers(request)
         entry = self._door.enter(headers, request.remote_addr or "")
         require_scope(entry.caller, route.scope)
-        incoming = Incoming(
-            route, entry.caller, request_id_, params, request.args.to_dict(), headers, self._body(request)
-        )
-        reply = self._handlers[route.name](incoming)
-        return Reply(reply.status, reply.body, [*reply.headers, *entry.headers])
+        query = request.args.to_dict()
+        with self._bounded(request, route):
+            if route.upload:
+                form, files = request.form.to_dict(), _files(request)
+                incoming = Incoming(route, entry.caller, request_id_, params, query, headers, b"", form, files)
+            else:
+                body = request.get_data(cache=False)
+                incoming = Incoming(route, entry.caller, request_id_, params, query, headers, body)
+        with closing(request):  # the uploaded files
+            reply = self._handlers[route.name](incoming)
+        return replace(reply, headers=[*reply.headers, *entry.headers])
 
-    def _body(self, request: flask.Request) -> bytes:
-        request.max_content_length = self._settings.max_body_bytes
+    @contextmanager
+    def _bounded(self, request: flask.Request, route: Route) -> Iterator[None]:
+        most = request.max_content_length = route.max_body_bytes or self._settings.max_body_bytes
         try:
-            return request.get_data(cache=False)
+            yield
         except RequestEntityTooLarge:
-            raise PayloadTooLarge(f"The body may have {self._settings.max_body_bytes} bytes at most.") from None
+            raise PayloadTooLarge(f"The body may have {most} bytes at most.") from None
+        except ClientDisconnected:
+            raise InvalidRequest("The body ended early.") from None
+
+
+def _files(request: flask.Request) -> dict[str, UploadedFile]:
+    """What is long lies on disk, not in memory."""
+    return {name: UploadedFile(file.filename or "", file.stream) for name, file in request.files.items()}
 
 
 def _headers(request: flask.Request) -> dict[str, str]:

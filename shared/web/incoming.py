@@ -2,15 +2,28 @@
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import IO
 
 from shared.core.errors import InvalidRequest
 from shared.core.keys import Caller
 from shared.manifest import Route
+from shared.ports.blobs import PART_BYTES
 
 PAGE_SIZE = re.compile(r"[0-9]{1,4}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    filename: str
+    stream: IO[bytes]
+
+    def parts(self) -> Iterator[bytes]:
+        """The file's content, which can be read once."""
+        while part := self.stream.read(PART_BYTES):
+            yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,10 @@ class Incoming:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
     body: bytes = b""
+    """Empty on a route that takes uploads."""
+    form: Mapping[str, str] = field(default_factory=dict)
+    """The fields of an upload, without its files."""
+    files: Mapping[str, UploadedFile] = field(default_factory=dict)
 
 
 def request_id(given: str, random_bits: Callable[[int], int] = random.getrandbits) -> str:

@@ -44,6 +44,7 @@ TAGS = {
     "Chat": "Answers from models, as OpenAI's clients expect them.",
     "Models": "The models there are.",
     "Jobs": "Work that outlives the request: queued, run once, and kept with its result.",
+    "Files": "What batches read and write. Kept for 30 days at most.",
     "Keys": "Managed API keys. Needs a key with the scope `admin`.",
     "Schedules": "Called by the platform's scheduler with a signed caller; the gateway does not pass them on.",
     "System": "What a process tells of itself. Needs no key.",
@@ -51,13 +52,15 @@ TAGS = {
 
 QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
     "limit": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Most items on a page."),
-    "after": ({"type": "string"}, "The `next_cursor` of an earlier page."),
+    "after": ({"type": "string"}, "The `next_cursor` of an earlier page; of files and batches, the last id on it."),
     "state": ({"type": "string", "enum": [state.value for state in State]}, "Only those in this state."),
     "task": ({"type": "string"}, "Only those of this task."),
     "metadata": (
         {"type": "object", "additionalProperties": {"type": "string"}},
         "Only those whose metadata holds these pairs, as in `metadata[order]=42`.",
     ),
+    "order": ({"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "By the time they were made."),
+    "purpose": ({"type": "string", "enum": ["batch", "batch_output"]}, "Only those for this purpose."),
     "tenant": ({"type": "string"}, "Only this tenant's."),
 }
 """What the names in the manifest's `query` mean; a name means the same on every route."""
@@ -93,6 +96,7 @@ EVENT_STREAM = {
     }
 }
 OTHER_CONTENT: dict[str, Json] = {
+    "files_content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     "metrics": {"text/plain": {"schema": {"type": "string"}}},
     "docs": {"text/html": {"schema": {"type": "string"}}},
     "docs_asset": {"*/*": {"schema": {}}},
@@ -166,7 +170,8 @@ def _operation(route: Route, method: str) -> Json:
         "responses": _responses(route),
     }
     if route.request:
-        operation["requestBody"] = {"required": True, "content": _content(route.request)}
+        kind = "multipart/form-data" if route.upload else "application/json"
+        operation["requestBody"] = {"required": True, "content": _content(route.request, kind)}
     return operation
 
 
@@ -267,8 +272,8 @@ def _problem(error: type[OmniError]) -> Json:
     return {"description": description, "headers": _header_refs(headers), "content": content}
 
 
-def _content(model: str) -> Json:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+def _content(model: str, kind: str = "application/json") -> Json:
+    return {kind: {"schema": {"$ref": f"#/components/schemas/{model}"}}}
 
 
 def _header_refs(names: Iterable[str]) -> Json:

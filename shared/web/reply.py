@@ -1,5 +1,6 @@
 """An HTTP answer that no framework owns: what handlers return and each edge sends in its own way."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,8 @@ class Reply:
     status: int
     body: bytes = b""
     headers: list[tuple[str, str]] = field(default_factory=list)
+    parts: Iterator[bytes] | None = None
+    """Sent as they come, in place of `body`."""
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: list[tuple[str, str]] | None = None) -> "Reply":

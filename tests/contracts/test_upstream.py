@@ -385,3 +385,59 @@ async def test_many_at_once_each_get_their_own_answer() -> None:
             answers = await asyncio.gather(*(body(upstream, request(server, body=each)) for each in bodies))
             assert [answer for _, answer in answers] == bodies
         assert server.visits <= 60
+
+
+async def _in_parts(*parts: bytes | Exception) -> AsyncIterator[bytes]:
+    for part in parts:
+        if isinstance(part, Exception):
+            raise part
+        yield part
+
+
+@in_loop
+@pytest.mark.parametrize("headers", [[], [("content-length", "12")]], ids=["chunks", "length"])
+async def test_a_body_in_parts_arrives_part_by_part(headers: list[tuple[str, str]]) -> None:
+    seen: list[bytes] = []
+
+    async def script(visit: Visit) -> None:
+        _, length = await visit.head()
+        seen.extend([part async for part in visit.body(length)])
+        await visit.send(OK)
+
+    async with serving(script) as server, client() as upstream:
+        outgoing = OutgoingRequest("POST", server.url, headers, b"", 10, _in_parts(b"first ", b"", b"second"))
+        assert await body(upstream, outgoing) == (200, b"ok")
+        assert b"".join(seen) == b"first second"
+
+
+@in_loop
+async def test_parts_that_break_off_end_the_exchange() -> None:
+    broken = asyncio.Event()
+
+    async def script(visit: Visit) -> None:
+        try:
+            async for _ in visit.body((await visit.head())[1]):
+                pass
+        except asyncio.IncompleteReadError:
+            broken.set()
+
+    async with serving(script) as server, client() as upstream:
+        parts = _in_parts(b"first", LookupError("no more"))
+        with pytest.raises(BrokenOff, match="no more"):
+            await body(upstream, OutgoingRequest("POST", server.url, [], b"", 10, parts))
+        await broken.wait()
+
+
+@in_loop
+async def test_an_answer_before_the_last_part_ends_the_sending() -> None:
+    async def script(visit: Visit) -> None:
+        await visit.head()
+        await visit.send(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
+        await visit.until_closed()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 65536
+
+    async with serving(script) as server, client() as upstream:
+        assert await body(upstream, OutgoingRequest("POST", server.url, [], b"", 10, endless())) == (413, b"no")

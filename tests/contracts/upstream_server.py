@@ -19,9 +19,22 @@ class Visit:
 
     async def request(self) -> bytes:
         """The next request, head and body; IncompleteReadError when the client closed."""
+        head, length = await self.head()
+        return head + await self._reader.readexactly(length or 0)
+
+    async def head(self) -> tuple[bytes, int | None]:
+        """The next request's head, and how long its body is said to be."""
         head = await self._reader.readuntil(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0)
-        return head + await self._reader.readexactly(length)
+        return head, next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), None)
+
+    async def body(self, length: int | None) -> AsyncIterator[bytes]:
+        """A body in parts as they come; in chunks when there is no length. IncompleteReadError when it breaks off."""
+        while length is None and (size := int(await self._reader.readuntil(b"\r\n"), 16)):
+            yield await self._reader.readexactly(size)
+            await self._reader.readexactly(2)
+        while length and (part := await self._reader.read(min(length, 65536))):
+            length -= len(part)
+            yield part
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)

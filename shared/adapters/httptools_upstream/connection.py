@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import cast
 
 import httptools
@@ -23,6 +23,9 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_busy = self._is_paused = False
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._sending: asyncio.Task[None] | None = None
         self.is_open = True
         self.idle_since = 0.0
         """By the event loop's clock."""
@@ -40,14 +43,22 @@ class Connection(asyncio.Protocol):
 
     # The exchange
 
-    async def ask(self, request: bytes, timeout_s: float, *, head_only: bool = False) -> None:
-        """Sends a request and waits for the head of its response. `timeout_s` is the longest silence allowed."""
+    async def ask(
+        self, request: bytes, timeout_s: float, *, head_only: bool = False, parts: AsyncIterable[bytes] | None = None
+    ) -> None:
+        """Sends a request and waits for the head of its response. `timeout_s` is the longest silence allowed.
+
+        `parts` go after `request`, as fast as they come and the upstream takes them.
+        """
         self._is_busy = True
         self._head_only = head_only
         self._timeout_s = timeout_s
         self._heard_at = self._loop.time()
         self._timer = self._loop.call_later(timeout_s, self._look_at_the_clock)
         self._transport.write(request)
+        if parts is not None:
+            self._sending = self._loop.create_task(self._send(parts))
+            self._sending.add_done_callback(self._sent)
         while not self.status:
             await self._news()
 
@@ -77,7 +88,9 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._is_busy = False
         self._resume()
-        if not (self.is_open and self._is_complete and self._may_stay):
+        if not (self.is_open and self._is_complete and self._may_stay and self._has_sent_all):
+            if self._sending:
+                self._sending.cancel()
             self.close()
             return False
         self._expect_response()
@@ -87,6 +100,28 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         self.is_open = False
         self._transport.abort()
+
+    # The request's body, when it comes in parts
+
+    async def _send(self, parts: AsyncIterable[bytes]) -> None:
+        async for part in parts:
+            await self._may_write.wait()
+            self._heard_at = self._loop.time()
+            self._transport.write(part)
+
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        if not sending.cancelled() and (error := sending.exception()):
+            self._fail(BrokenOff(f"the request's body broke off: {error!r}"))
+
+    @property
+    def _has_sent_all(self) -> bool:
+        return self._sending is None or self._sending.done()
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
 
     # What the event loop tells
 

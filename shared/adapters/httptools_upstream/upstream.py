@@ -11,7 +11,7 @@ from functools import cached_property
 from types import TracebackType
 
 from shared.adapters.httptools_upstream.connection import Connection
-from shared.adapters.httptools_upstream.wire import Origin, encoded, place
+from shared.adapters.httptools_upstream.wire import Origin, encoded, framed, place
 from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest
 
 CONNECT_TIMEOUT_S = 5.0
@@ -96,8 +96,10 @@ class Exchange:
         except ValueError as error:
             raise ConnectFailed(str(error)) from error
         self._origin = asked.origin
-        if (kept := self._upstream.kept(asked.origin)) and await self._is_answered(kept, wire):
-            return kept
+        if request.parts is None:  # they come once only, and a kept connection may turn out to be closed
+            kept = self._upstream.kept(asked.origin)
+            if kept and await self._is_answered(kept, wire):
+                return kept
         fresh = await self._upstream.connect(asked.origin)
         await self._ask(fresh, wire)
         return fresh
@@ -121,7 +123,8 @@ class Exchange:
     async def _ask(self, connection: Connection, wire: bytes) -> None:
         self._connection = connection
         try:
-            await connection.ask(wire, self._request.timeout_s, head_only=self._request.method == "HEAD")
+            request = self._request
+            await connection.ask(wire, request.timeout_s, head_only=request.method == "HEAD", parts=framed(request))
         except BaseException:  # also when the caller leaves: the upstream must not go on for nobody
             connection.finish()
             raise

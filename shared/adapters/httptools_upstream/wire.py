@@ -1,6 +1,7 @@
 """A request as it goes over the wire, and where it goes."""
 
 import re
+from collections.abc import AsyncIterable, AsyncIterator
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -36,11 +37,31 @@ def place(url: str) -> Place:
     return Place(origin, parts.netloc, target)
 
 
+def framed(request: OutgoingRequest) -> AsyncIterable[bytes] | None:
+    """The request's parts as they go over the wire: in chunks, unless its headers tell their length."""
+    if request.parts is None or _announces_length(request):
+        return request.parts
+    return _chunked(request.parts)
+
+
+async def _chunked(parts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        if part:  # an empty chunk would be the last
+            yield b"%x\r\n%b\r\n" % (len(part), part)
+    yield b"0\r\n\r\n"
+
+
+def _announces_length(request: OutgoingRequest) -> bool:
+    return any(name.lower() == "content-length" for name, _ in request.headers)
+
+
 def encoded(request: OutgoingRequest, place: Place) -> bytes:
     """The request's bytes; ValueError when a header would break out of its line."""
     lines = [f"{request.method} {place.target} HTTP/1.1", f"host: {place.authority}"]
     lines += [f"{name}: {value}" for name, value in request.headers]
-    if request.body or request.method not in ("GET", "HEAD"):
+    if request.parts is not None:
+        lines += [] if _announces_length(request) else ["transfer-encoding: chunked"]
+    elif request.body or request.method not in ("GET", "HEAD"):
         lines.append(f"content-length: {len(request.body)}")
     head = "\r\n".join(lines)
     ends = len(lines) - 1

@@ -23,6 +23,17 @@ def __getattr__(name: str) -> dict[str, type[BaseModel]]:
 
 def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
     from shared.web.schemas.chat import ChatRequest, ChatResponse, CompletionRequest, CompletionResponse
+    from shared.web.schemas.files import (
+        DeletedFile,
+        FileForm,
+        FileList,
+        FileView,
+        PartForm,
+        PartView,
+        UploadCompletion,
+        UploadRequest,
+        UploadView,
+    )
     from shared.web.schemas.jobs import JobList, JobRequest, JobView
     from shared.web.schemas.keys import KeyChange, KeyList, KeyRequest, KeyRotation, KeyView, NewKey
     from shared.web.schemas.models import ModelCard, ModelList
@@ -31,6 +42,8 @@ def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
 
     return (
         *(ChatRequest, ChatResponse, CompletionRequest, CompletionResponse),
+        *(FileForm, FileView, FileList, DeletedFile),
+        *(UploadRequest, UploadView, UploadCompletion, PartForm, PartView),
         *(JobRequest, JobView, JobList),
         *(KeyRequest, KeyChange, KeyRotation, KeyView, NewKey, KeyList),
         *(ModelCard, ModelList),

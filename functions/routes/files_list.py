@@ -1,0 +1,31 @@
+"""GET /v1/files: the tenant's files, a page at a time, the last id of one page being the cursor of the next."""
+
+from functions.routes.context import Context
+from functions.routes.files_get import view
+from shared.core.errors import InvalidRequest
+from shared.files import BATCH, BATCH_OUTPUT
+from shared.web.incoming import Incoming, page_size
+from shared.web.reply import Reply
+
+KNOWN = {"limit", "after", "order", "purpose"}
+
+
+def handle(incoming: Incoming, context: Context) -> Reply:
+    query = incoming.query
+    if unknown := sorted(query.keys() - KNOWN):
+        raise InvalidRequest(f"Lists of files know no '{unknown[0][:100]}'.", param=unknown[0][:100])
+    purpose, order = query.get("purpose", ""), query.get("order", "desc")
+    if order not in {"asc", "desc"}:
+        raise InvalidRequest("'order' must be 'asc' or 'desc'.", param="order")
+    if purpose not in {"", BATCH, BATCH_OUTPUT}:
+        raise InvalidRequest(f"'purpose' must be '{BATCH}' or '{BATCH_OUTPUT}'.", param="purpose")
+    page = context.files.list(
+        incoming.caller.tenant, purpose, page_size(query), query.get("after", ""), newest_first=order == "desc"
+    )
+    return id_list([view(file) for file in page.files], has_more=page.has_more)
+
+
+def id_list(data: list[dict[str, object]], *, has_more: bool) -> Reply:
+    """A page as OpenAI's clients read it."""
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+    return Reply.json({"object": "list", "data": data, **ends, "has_more": has_more})

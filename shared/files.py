@@ -1,0 +1,171 @@
+"""Files that callers upload and batches write: a document in the store, the content as a blob."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from shared.core.errors import InvalidRequest, NotFound, PayloadTooLarge
+from shared.id_pages import page
+from shared.ports.blobs import Blobs
+from shared.ports.clock import Clock
+from shared.ports.store import Document, Query, Store
+
+FILES = "files"
+BATCH, BATCH_OUTPUT = "batch", "batch_output"
+MOST_BYTES = 200 * 1024 * 1024
+RETENTION_S = 30 * 24 * 3600.0
+"""How long a file is kept unless its owner says otherwise; never longer."""
+UNFINISHED_S = 3600.0
+"""What was begun and not finished is deleted after this long."""
+FILE_ID = re.compile(r"file-[0-9A-Za-z]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """Times are seconds since 1970."""
+
+    id: str
+    tenant: str
+    key_id: str
+    purpose: str
+    filename: str
+    bytes: int
+    uri: str
+    """Empty while the content is being written: nobody sees the file yet."""
+    created_at: float
+    purge_at: float
+    """When file and content are deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileTerms:
+    """What is known of a file before its content has come."""
+
+    tenant: str
+    key_id: str
+    purpose: str
+    filename: str
+    lifetime_s: float = RETENTION_S
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    files: list[StoredFile]
+    has_more: bool
+
+
+class Files:
+    def __init__(
+        self, store: Store, blobs: Blobs, clock: Clock, *, token: Callable[[int], str] = secrets.token_hex
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._clock = clock
+        self._token = token
+
+    def create(self, terms: FileTerms, parts: Iterable[bytes]) -> StoredFile:
+        """Keeps the content, which is never held whole; PayloadTooLarge beyond MOST_BYTES.
+
+        The document comes first, so that a content whose writer was killed is found and deleted.
+        """
+        file_id = f"file-{self._token(12)}"
+        now = self._clock.now()
+        begun = StoredFile(
+            file_id, terms.tenant, terms.key_id, terms.purpose, terms.filename, 0, "", now, now + UNFINISHED_S
+        )
+        self._write(begun)
+        counted = Counted(parts, MOST_BYTES, "file")
+        try:
+            uri = self._blobs.put(f"{folder(file_id)}/content", counted)
+        except PayloadTooLarge:
+            self._remove(begun)
+            raise
+        file = replace(begun, bytes=counted.bytes, uri=uri, purge_at=now + terms.lifetime_s)
+        self._write(file)
+        return file
+
+    def get(self, tenant: str, file_id: str) -> StoredFile:
+        """The tenant's file; NotFound for another's, as for none."""
+        file = self.find(file_id)
+        if file is None or file.tenant != tenant:
+            raise NotFound(f"There is no file '{file_id[:100]}'.", code="file_not_found")
+        return file
+
+    def find(self, file_id: str) -> StoredFile | None:
+        """Anybody's file, while it is kept."""
+        document = self._document(file_id)
+        file = StoredFile(**document) if document else None
+        return file if file and file.uri and file.purge_at > self._clock.now() else None
+
+    def list(self, tenant: str, purpose: str, limit: int, after: str, *, newest_first: bool) -> FilePage:
+        """At most `limit` files that come after the one with the id `after`; empty: from the start."""
+        where: tuple[Any, ...] = (("tenant", "==", tenant),)
+        if purpose:
+            where += (("purpose", "==", purpose),)
+        query = Query(FILES, where, descending=newest_first)
+        found = page(self._store, query, limit, self._position(tenant, after) if after else None)
+        files = [StoredFile(**document) for document in found.documents]
+        now = self._clock.now()
+        return FilePage([file for file in files if file.uri and file.purge_at > now], found.has_more)
+
+    def read(self, file: StoredFile, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The content or a range of it; FileNotFoundError when it was deleted meanwhile."""
+        return self._blobs.read(file.uri, start, length)
+
+    def delete(self, tenant: str, file_id: str) -> StoredFile:
+        file = self.get(tenant, file_id)
+        self._remove(file)
+        return file
+
+    def expired(self) -> Iterator[StoredFile]:
+        """The files whose time is over, the longest first."""
+        cursor: str | None = ""
+        query = Query(FILES, (("purge_at", "<=", self._clock.now()),), "purge_at")
+        while cursor is not None:
+            found = self._store.query(replace(query, cursor=cursor))
+            yield from (StoredFile(**document) for document in found.documents)
+            cursor = found.next_cursor or None
+
+    def purge(self, file: StoredFile) -> None:
+        self._remove(file)
+
+    def _position(self, tenant: str, after: str) -> Document:
+        document = self._document(after)
+        if document is None or document["tenant"] != tenant:
+            raise InvalidRequest(f"There is no file '{after[:100]}' to go on from.", param="after")
+        return document
+
+    def _document(self, file_id: str) -> Document | None:
+        return self._store.get(FILES, file_id) if FILE_ID.fullmatch(file_id) else None
+
+    def _write(self, file: StoredFile) -> None:
+        self._store.transact(lambda transaction: transaction.put(FILES, file.id, asdict(file)))
+
+    def _remove(self, file: StoredFile) -> None:
+        for uri in self._blobs.list(folder(file.id)):
+            self._blobs.delete(uri)
+        self._store.transact(lambda transaction: transaction.delete(FILES, file.id))
+
+
+def folder(file_id: str) -> str:
+    """Where a file's content is among the blobs."""
+    return f"files/{file_id}"
+
+
+class Counted:
+    """Passes the parts on and counts them; PayloadTooLarge at the first byte too many."""
+
+    def __init__(self, parts: Iterable[bytes], most: int, param: str) -> None:
+        self._parts = parts
+        self._most = most
+        self._param = param
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            self.bytes += len(part)
+            if self.bytes > self._most:
+                raise PayloadTooLarge(f"'{self._param}' may have {self._most} bytes at most.", param=self._param)
+            yield part
