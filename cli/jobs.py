@@ -27,7 +27,7 @@ STATES = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
 
 @click.group()
 def command() -> None:
-    """Submits, watches, lists and cancels jobs: work that goes on when the terminal is closed.
+    """Submits, watches, lists, cancels and retries jobs: work that goes on when the terminal is closed.
 
     \b
     Example:
@@ -93,17 +93,19 @@ def watch(client: Client, *, job_id: str, as_json: bool) -> None:
 
 @command.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
+@click.option("--error", metavar="CODE", help="Only jobs whose last error has this code.")
 @paged
 @shown_by(show_jobs)
 @connected
-def list_(client: Client, state: str | None, limit: int, after: str | None) -> Answer:
+def list_(client: Client, state: str | None, error: str | None, limit: int, after: str | None) -> Answer:
     """Lists your jobs, newest first.
 
     \b
-    Example:
-      omni jobs list --state failed
+    Examples:
+      omni jobs list --state running
+      omni jobs list --state failed --error attempts_exhausted
     """
-    return client.get(PATH, page_query(limit, after, {"state": state}))
+    return client.get(PATH, page_query(limit, after, {"state": state, "error": error}))
 
 
 @command.command()
@@ -132,6 +134,25 @@ def cancel(client: Client, job_id: str) -> Answer:
       omni jobs cancel job_9f2c
     """
     return client.post(path(job_id) + "/cancel", {})
+
+
+@command.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--watch", "watching", is_flag=True, help="Wait for the end and print the result.")
+@as_json
+@connected
+def retry(client: Client, *, job_id: str, watching: bool, as_json: bool) -> None:
+    """Runs a job again that failed or expired, with all its attempts.
+
+    \b
+    Example:
+      omni jobs retry job_9f2c --watch
+    """
+    answer = client.post(path(job_id) + "/retry", {})
+    if watching:
+        _watch(client, job_id, as_json=as_json)
+    else:
+        (show_json if as_json else show_job)(answer)
 
 
 def path(job_id: str) -> str:

@@ -4,16 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared import telemetry
+from shared.core import fairness
 from shared.core.job_documents import from_document, to_document
-from shared.core.jobs import Job
+from shared.core.jobs import IN_FLIGHT, Job
 from shared.core.webhooks import Delivery
+from shared.job_turns import JOBS, Turns
 from shared.job_wakeups import WakeUps
 from shared.ports.store import Store, Transaction
 from shared.webhook_records import DELIVERIES, announced
 from shared.webhook_records import to_document as delivery_document
 from shared.webhook_wakeups import WebhookWakeUps
 
-JOBS = "jobs"
 Step = Callable[[Job, float], Job]
 """A transition: the job as it stands and the store's time in, the job as it must become out."""
 
@@ -29,19 +30,24 @@ class Change:
     def made(self) -> bool:
         return self.after is not self.before
 
+    @property
+    def makes_room(self) -> bool:
+        return self.before.lane.startswith(IN_FLIGHT) and self.after.lane != self.before.lane
+
 
 class JobRecords:
-    def __init__(self, store: Store, wake_ups: WakeUps, webhook_wake_ups: WebhookWakeUps) -> None:
+    def __init__(self, store: Store, wake_ups: WakeUps, webhook_wake_ups: WebhookWakeUps, turns: Turns) -> None:
         self._store = store
         self._wake_ups = wake_ups
         self._webhook_wake_ups = webhook_wake_ups
+        self._turns = turns
 
     def get(self, job_id: str) -> Job | None:
         document = self._store.get(JOBS, job_id)
         return from_document(document) if document else None
 
     def add(self, make: Callable[[float], Job]) -> Job:
-        """Commits a new job, then sends its wake-up. `make` gets the store's time."""
+        """Commits a new job, then sends its wake-up, unless it has to wait. `make` gets the store's time."""
 
         def work(transaction: Transaction) -> Job:
             job = make(transaction.now)
@@ -49,7 +55,8 @@ class JobRecords:
             return job
 
         job = self._store.transact(work)
-        self._wake_ups.send(job)
+        if job.outbox:
+            self._wake_ups.send(job)
         return job
 
     def change(self, job_id: str, step: Step) -> Change | None:
@@ -75,11 +82,18 @@ class JobRecords:
             self._follow_up(change)
         return change
 
+    def let_in(self, job_id: str) -> bool:
+        """Lets a waiting job into the queue; False when it does not wait any more."""
+        change = self.change(job_id, fairness.let_in)
+        return change is not None and change.made
+
     def _follow_up(self, change: Change) -> None:
         after = change.after
         if after.state.is_final:
             telemetry.JOBS_FINISHED.labels(after.task, after.state).inc()
-        elif after.dispatch_seq > change.before.dispatch_seq:
+        elif after.outbox and after.dispatch_seq > change.before.dispatch_seq:
             self._wake_ups.send(after)
         if change.webhook:
             self._webhook_wake_ups.send(change.webhook)
+        if change.makes_room:
+            self._turns.follow(after.tenant, self.let_in)

@@ -4,31 +4,18 @@ Both go through the jobs a shard at a time and a page at a time, by cursor: what
 does not keep the others waiting.
 """
 
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.core.errors import Unavailable
-from shared.core.job_documents import BadDocument, from_document
+from shared.core.job_documents import from_document
 from shared.core.jobs import SEND_WITHIN_S, SHARDS, State, dispatched, reap, wake_up_is_lost
-from shared.job_records import JOBS, JobRecords
+from shared.job_records import JobRecords
+from shared.job_report import Deadline, Report
+from shared.job_turns import JOBS
 from shared.job_wakeups import WakeUps
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
-
-MOST_TIME_S = 45.0
-"""A round ends here, within the schedule's timeout; the next begins at another shard."""
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    examined: int = 0
-    changed: int = 0
-    failed: int = 0
-    complete: bool = True
-    """Whether every shard was gone through in time."""
 
 
 class Recovery:
@@ -69,11 +56,11 @@ class Recovery:
         return [(first + step) % SHARDS for step in range(SHARDS)]
 
     def _go_through(self, queries: list[Query], act: Callable[[Document], bool]) -> Report:
-        report, end = Report(), self._clock.monotonic() + MOST_TIME_S
+        report, deadline = Report(), Deadline(self._clock)
         for document in self._documents(queries):
-            if self._clock.monotonic() >= end:
-                return replace(report, complete=False)
-            report = self._counted(report, document, act)
+            if deadline.is_over:
+                return report.incomplete()
+            report = report.counted(document, act)
         return report
 
     def _documents(self, queries: list[Query]) -> Iterator[Document]:
@@ -83,14 +70,6 @@ class Recovery:
                 page = self._store.query(replace(query, cursor=cursor))
                 yield from page.documents
                 cursor = page.next_cursor or None
-
-    def _counted(self, report: Report, document: Document, act: Callable[[Document], bool]) -> Report:
-        try:
-            changed = act(document)
-        except (BadDocument, Unavailable) as error:
-            log.error("a job was passed over", extra={"fields": {"job": document.get("id"), "reason": str(error)}})
-            return replace(report, examined=report.examined + 1, failed=report.failed + 1)
-        return replace(report, examined=report.examined + 1, changed=report.changed + changed)
 
     def _send(self, document: Document) -> bool:
         job = from_document(document)

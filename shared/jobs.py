@@ -12,13 +12,16 @@ from typing import Any
 
 import msgspec
 
+from shared.core import fairness
 from shared.core import jobs as transitions
 from shared.core.errors import Conflict, NotFound
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
-from shared.job_records import JOBS, JobRecords
-from shared.job_recovery import Recovery, Report
+from shared.job_records import JobRecords
+from shared.job_recovery import Recovery
+from shared.job_report import Report
+from shared.job_turns import JOBS, Turns
 from shared.job_wakeups import WakeUps
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
@@ -50,6 +53,8 @@ class JobOrder:
     timeout_s: float
     max_attempts: int = 3
     priority: str = "normal"
+    weight: int = fairness.FULL_WEIGHT
+    """Its tenant's."""
     metadata: dict[str, str] = field(default_factory=dict)
     webhook: dict[str, Any] | None = None
     """`url`, and which `events` it wants; None for all of them."""
@@ -63,9 +68,14 @@ class JobFilter:
     state: State | None = None
     task: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    error_code: str = ""
 
     def matches(self, job: Job) -> bool:
-        return self.task in ("", job.task) and self.metadata.items() <= job.metadata.items()
+        return (
+            self.task in ("", job.task)
+            and self.metadata.items() <= job.metadata.items()
+            and self.error_code in ("", job.error.code if job.error else None)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +104,25 @@ class Jobs:
         self._token = token
         self._random = random
         self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
-        self._records = JobRecords(store, self._wake_ups, WebhookWakeUps(queue, settings.routes_url))
+        self._turns = Turns(store, clock, settings)
+        webhook_wake_ups = WebhookWakeUps(queue, settings.routes_url)
+        self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns)
         self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
 
     def create(self, order: JobOrder) -> Job:
-        """Commits the job and sends its wake-up. Once this returns, the job is not lost any more."""
+        """Commits the job and sends its wake-up, or lets it wait while its tenant has enough of them in flight. Once
+        this returns, the job is not lost any more."""
         job_id = f"job_{self._token(12)}"
         body = _encode(order.input)
         uri = self._blobs.put(f"jobs/{job_id}/input.json", body) if len(body) > INLINE_BYTES else ""
-        return self._records.add(lambda now: _new(job_id, order, hashlib.sha256(body).hexdigest(), uri, now))
+        sha256 = hashlib.sha256(body).hexdigest()
+        with self._turns.asking(order.tenant) as has_room:
+
+            def make(now: float) -> Job:
+                job = _new(job_id, order, sha256, uri, now)
+                return job if has_room(job, now) else fairness.kept_waiting(job)
+
+            return self._records.add(make)
 
     def get(self, tenant: str, job_id: str) -> Job:
         """The tenant's job; NotFound for another's, as for none."""
@@ -138,6 +158,23 @@ class Jobs:
             raise Conflict(f"The job has already {_ENDED[change.after.state]}.", code="job_already_ended")
         return change.after
 
+    def retry(self, tenant: str, job_id: str) -> Job:
+        """Runs a job again that failed or expired, with all its attempts; Conflict when it did neither."""
+        self.get(tenant, job_id)
+        with self._turns.asking(tenant) as has_room:
+
+            def step(stored: Job, now: float) -> Job:
+                again = fairness.replayed(stored, now)
+                return fairness.let_in(again, now) if again is not stored and has_room(again, now) else again
+
+            change = self._records.change(job_id, step)
+        if change is None:
+            raise _not_found(job_id)
+        if not change.made:
+            message = f"Only a job that failed or expired can run again; this one is {change.after.state}."
+            raise Conflict(message, code="job_not_failed")
+        return change.after
+
     def input(self, job: Job) -> dict[str, Any]:
         return _decode(self._blobs.get(job.input_uri)) if job.input_uri else job.input or {}
 
@@ -166,8 +203,8 @@ class Jobs:
         return self._held(job, lambda stored, now: transitions.finish(stored, job.epoch, stored_outcome, now, jitter))
 
     def sweep(self) -> Report:
-        """Sends lost wake-ups; for a schedule."""
-        return self._recovery.sweep()
+        """Sends lost wake-ups and lets waiting jobs in; for a schedule."""
+        return self._recovery.sweep() + self._turns.round(self._records.let_in)
 
     def reap(self) -> Report:
         """Takes back the jobs of dead workers and expires late ones; for a schedule."""
@@ -216,6 +253,8 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
         metadata=order.metadata,
         webhook=order.webhook,
         trace_id=order.trace_id,
+        rank_at=fairness.rank_at(order.priority, now),
+        weight=order.weight,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from shared.core.errors import Unavailable
 from shared.files import Files
-from shared.job_recovery import MOST_TIME_S, Report
+from shared.job_report import MOST_TIME_S, Report
 from shared.ports.clock import Clock
 from shared.uploads import Uploads
 

@@ -156,6 +156,13 @@ class Settings:
         "Most instances of the worker; they and the slots say how many jobs run at the same time.",
         least=1,
     )
+    tenant_jobs: int = knob(
+        0,
+        "OMNI_TENANT_JOBS",
+        "Jobs that a tenant may have in the queue or running, others of it wait: half of it for tier basic, a quarter "
+        "for free. 0: 1.5 times the jobs that can run at the same time.",
+        least=0,
+    )
     worker_model: str = knob(
         "smollm2-135m-instruct",
         "OMNI_WORKER_MODEL",

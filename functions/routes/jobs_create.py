@@ -9,6 +9,7 @@ from functions.routes.context import Context
 from shared import manifest
 from shared.catalogue import no_such_model
 from shared.core.errors import InvalidRequest, PayloadTooLarge
+from shared.core.fairness import WEIGHTS
 from shared.core.keys import Caller
 from shared.job_view import view
 from shared.jobs import JobOrder
@@ -37,6 +38,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             timeout_s=_timeout_s(wanted, context.settings.job_timeout_s),
             max_attempts=wanted.max_attempts,
             priority=wanted.priority,
+            weight=WEIGHTS[incoming.caller.tier],
             metadata=wanted.metadata,
             trace_id=incoming.request_id,
         )

@@ -1,4 +1,4 @@
-"""GET /api/v1/jobs: the tenant's jobs, newest first, narrowed by `state`, `task` and `metadata[key]`."""
+"""GET /api/v1/jobs: the tenant's jobs, newest first, narrowed by `state`, `task`, `error` and `metadata[key]`."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
 
 METADATA = re.compile(r"metadata\[(.{1,64})\]", re.DOTALL)
-KNOWN = {"limit", "after", "state", "task"}
+KNOWN = {"limit", "after", "state", "task", "error"}
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:
@@ -35,7 +35,7 @@ def _filter(query: Mapping[str, str]) -> JobFilter:
         # A filter that is ignored in silence would show the caller jobs it did not ask for.
         if name not in KNOWN and not METADATA.fullmatch(name):
             raise InvalidRequest(f"Lists of jobs know no '{name[:100]}'.", param=name[:100])
-    return JobFilter(_state(query.get("state")), query.get("task", ""), metadata)
+    return JobFilter(_state(query.get("state")), query.get("task", ""), metadata, query.get("error", ""))
 
 
 def _state(text: str | None) -> State | None:

@@ -17,6 +17,7 @@ def to_document(job: Job) -> dict[str, Any]:
     document = {name: getattr(job, name) for name in _CLASSES}
     document["error"] = asdict(job.error) if job.error else None
     document["progress"] = asdict(job.progress) if job.progress else None
+    document["lane"] = job.lane
     document["schema_version"] = SCHEMA_VERSION
     return document
 
@@ -32,7 +33,7 @@ def from_document(document: dict[str, Any]) -> Job:
 def _values(document: dict[str, Any]) -> dict[str, Any]:
     if document["schema_version"] > SCHEMA_VERSION:
         raise ValueError(f"schema version {document['schema_version']} is newer than {SCHEMA_VERSION}")
-    values = {name: document[name] for name in _CLASSES}
+    values = {name: document[name] for name in _CLASSES if name in document or name not in _ADDED}
     values["state"] = State(values["state"])
     values["substate"] = Substate(values["substate"]) if values["substate"] else None
     values["error"] = JobError(**values["error"]) if values["error"] else None
@@ -54,5 +55,7 @@ def _classes(hint: Any) -> tuple[type, ...]:
     return (*classes, int) if float in classes else classes
 
 
+_ADDED = frozenset({"rank_at", "weight"})
+"""Fields that documents written before there were any may lack."""
 _HINTS = get_type_hints(Job)
 _CLASSES = {field.name: _classes(_HINTS[field.name]) for field in fields(Job)}

@@ -18,6 +18,8 @@ RETENTION_S = 30 * 24 * 3600.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 5.0, 600.0
 SEND_WITHIN_S = 10.0
 """A wake-up this late counts as lost and is sent by the sweeper."""
+IN_FLIGHT, WAITING = "flight:", "waiting:"
+"""How a job's lane begins; no lane sorts after those of WAITING."""
 
 
 class State(StrEnum):
@@ -49,7 +51,7 @@ class Substate(StrEnum):
     DISPATCHED = "dispatched"
     """The queue has its wake-up."""
     WAITING_CAPACITY = "waiting_capacity"
-    """Its tenant runs as many jobs as it may."""
+    """Its tenant has as many jobs in flight as it may; it has no wake-up yet."""
     RETRY_WAIT = "retry_wait"
     """An attempt failed; the next begins at `next_run_at`."""
 
@@ -119,6 +121,17 @@ class Job:
     started_at: float | None = None
     finished_at: float | None = None
     trace_id: str = ""
+    rank_at: float = 0.0
+    """Its place among its tenant's jobs that wait for capacity."""
+    weight: int = 1
+    """Its tenant's."""
+
+    @property
+    def lane(self) -> str:
+        """What it is counted by: its tenant's jobs in flight, or those that wait for capacity. Empty once final."""
+        if self.state.is_final:
+            return ""
+        return (WAITING if self.substate is Substate.WAITING_CAPACITY else IN_FLIGHT) + self.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +163,7 @@ Outcome = Succeeded | Failed | Stopped | Released
 
 def claim(job: Job, seq: int, owner: str, now: float, lease_s: float) -> Job:
     """What a wake-up makes of the job: running with the next epoch, or whatever else is due."""
-    if job.state.is_final or has_live_lease(job, now) or not _is_due(job, seq, now):
+    if not job.lane.startswith(IN_FLIGHT) or has_live_lease(job, now) or not _is_due(job, seq, now):
         return job
     if now >= job.deadline_at:
         return _ended(job, State.EXPIRED, now, DEADLINE_PASSED)

@@ -16,6 +16,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("shard", "outbox", "next_run_at"),
         ("tenant", "created_at"),
         ("tenant", "state", "created_at"),
+        ("lane",),
+        ("lane", "rank_at"),
     ),
     "files": (("tenant", "created_at"), ("tenant", "purpose", "created_at"), ("purge_at",)),
     "uploads": (("purge_at",),),

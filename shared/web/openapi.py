@@ -55,6 +55,10 @@ QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
     "after": ({"type": "string"}, "The `next_cursor` of an earlier page; of files and batches, the last id on it."),
     "state": ({"type": "string", "enum": [state.value for state in State]}, "Only those in this state."),
     "task": ({"type": "string"}, "Only those of this task."),
+    "error": (
+        {"type": "string"},
+        "Only those whose last error has this code: `attempts_exhausted` with `state=failed` lists the dead letters.",
+    ),
     "metadata": (
         {"type": "object", "additionalProperties": {"type": "string"}},
         "Only those whose metadata holds these pairs, as in `metadata[order]=42`.",

@@ -142,6 +142,9 @@ class Platform:
                 shown = dict(self.jobs[job_id])
                 self.jobs[job_id] |= self._next(shown["state"])
                 return Said(200, shown)
+            case "POST", [job_id, "retry"] if job_id in self.jobs:
+                self.jobs[job_id] |= {"state": "queued", "finished_at": None}
+                return Said(202, self.jobs[job_id])
             case "POST", [job_id, "cancel"] if job_id in self.jobs:
                 self.jobs[job_id] |= {"state": "cancelled", "finished_at": 1700000002.0}
                 return Said(200, self.jobs[job_id])

@@ -94,6 +94,17 @@ def test_json_is_the_platforms_own_document(omni: Omni) -> None:
     assert json.loads(omni("jobs", "list", "--json").stdout)["data"][0]["id"] == "job0"
 
 
+def test_a_dead_letter_is_retried_and_watched(omni: Omni, platform: Platform) -> None:
+    omni("jobs", "submit", "--prompt", "Hello")
+    omni("jobs", "cancel", "job0")
+    assert omni("jobs", "retry", "job0").stderr == "job0: queued (dispatched)\n"
+    assert json.loads(omni("jobs", "retry", "job0", "--json").stdout)["state"] == "queued"
+    assert omni("jobs", "retry", "job0", "--watch").exit_code == 0
+    assert omni("jobs", "retry", "nope").exit_code == 1
+    omni("jobs", "list", "--state", "failed", "--error", "attempts_exhausted")
+    assert platform.asked[-1].query == {"state": "failed", "error": "attempts_exhausted", "limit": "20"}
+
+
 def test_jobs_are_a_table(omni: Omni, platform: Platform) -> None:
     omni("jobs", "submit", "--prompt", "Hello")
     lines = omni("jobs", "list", "--state", "queued").stdout.splitlines()

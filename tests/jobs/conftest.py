@@ -95,7 +95,7 @@ class BreakableQueue(SqliteQueue):
 class Bench:
     """Everything that jobs are made of, and short ways to use it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tenant_jobs: int = 100_000) -> None:
         self.clock = FakeClock()
         self.store = CountingStore(SqliteStore(folder / "omni.db", self.clock))
         self.queue = BreakableQueue(folder / "queue.db", self.clock)
@@ -106,7 +106,7 @@ class Bench:
             self.queue,
             self.blobs,
             self.clock,
-            Settings(lease_s=LEASE_S, worker_url="http://worker"),
+            Settings(lease_s=LEASE_S, worker_url="http://worker", tenant_jobs=tenant_jobs),
             token=lambda size: f"{next(numbers):0{size * 2}x}",
             random=lambda: 0.0,
         )

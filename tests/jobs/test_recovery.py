@@ -3,7 +3,7 @@
 import pytest
 
 from shared.core.jobs import LIFETIME_S, SEND_WITHIN_S, SHARDS, State, Substate, Succeeded
-from shared.job_recovery import MOST_TIME_S, Report
+from shared.job_report import MOST_TIME_S, Report
 from tests.jobs.conftest import LEASE_S, Bench
 
 

@@ -101,6 +101,31 @@ def test_200_shows_why_a_job_failed(routes: Routes) -> None:
     assert view["error"] == {"code": "timeout", "message": "Too long.", "retryable": False}
 
 
+def test_202_a_dead_letter_runs_again(routes: Routes) -> None:
+    job_id, other = created(routes, max_attempts=1)["id"], created(routes)["id"]
+    jobs(routes).finish(claimed(routes, job_id), Failed(JobError("upstream_failed", "Away.", retryable=True)))
+    jobs(routes).finish(claimed(routes, other), Failed(JobError("timeout", "Too long.", retryable=False)))
+    assert listed(routes, "?state=failed&error=attempts_exhausted") == [job_id]
+    response = routes.call("POST", f"{PATH}/{job_id}/retry", ACME)
+    assert response.status_code == 202
+    assert response.headers["location"] == f"/api/v1/jobs/{job_id}"
+    view = response.get_json()
+    JobView.model_validate(view)
+    assert (view["state"], view["attempt"], view["error"]) == ("queued", 0, None)
+
+
+def test_404_and_409_what_cannot_be_retried(routes: Routes) -> None:
+    job_id = created(routes)["id"]
+    assert problem(routes.call("POST", f"{PATH}/{job_id}/retry", ACME))[:2] == (409, "job_not_failed")
+    assert problem(routes.call("POST", f"{PATH}/{job_id}/retry", OTHER))[:2] == (404, "job_not_found")
+    assert problem(routes.call("POST", f"{PATH}/job_none/retry", ACME))[:2] == (404, "job_not_found")
+
+
+def test_202_a_tenants_many_jobs_wait_for_capacity(routes: Routes) -> None:
+    substates = [created(routes)["substate"] for _ in range(13)]
+    assert substates == ["pending_dispatch"] * 11 + ["waiting_capacity"] * 2
+
+
 def test_200_a_list_is_newest_first_and_narrowed(routes: Routes) -> None:
     first, second = created(routes)["id"], created(routes, metadata={"order": "4 2"})["id"]
     third = created(routes, task="completions", input={"prompt": "a"})["id"]
