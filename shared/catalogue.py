@@ -10,7 +10,9 @@ import msgspec
 
 from shared.core.errors import NotFound
 from shared.core.limits import Limits
+from shared.core.pricing import BadPrice, Price
 from shared.core.routing import WORKER, Model, UpstreamTarget
+from shared.price_rows import PriceRow, PricesTable, price
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -36,6 +38,8 @@ class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
     context: Annotated[int, msgspec.Meta(ge=0)] = 0
     owned_by: str = "omni"
     version: str = ""
+    price: PriceRow | None = None
+    max_output: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class LimitsRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,6 +57,7 @@ class LimitsTable(msgspec.Struct, forbid_unknown_fields=True):
 
 class CatalogueFile(msgspec.Struct, forbid_unknown_fields=True):
     model: tuple[ModelRow, ...] = ()
+    prices: PricesTable = msgspec.field(default_factory=PricesTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
 
 
@@ -98,7 +103,11 @@ class Catalogue:
             raise CatalogueError(f"{path}: these ids stand more than once: {', '.join(twice)}")
         if unknown := sorted(set(file.limits.models) - set(ids)):
             raise CatalogueError(f"{path}: limits are set for models that are not there: {', '.join(unknown)}")
-        models = tuple(_model(path, row) for row in file.model)
+        fallback = _price(path, "prices.fallback", file.prices.fallback)
+        models = tuple(_model(path, row, fallback) for row in file.model)
+        unpriced = [model.id for model in models if model.price is None]
+        if file.prices.required and unpriced:
+            raise CatalogueError(f"{path}: these models have no price: {', '.join(unpriced)}")
         return cls(models, int(path.stat().st_mtime), _limits(file.limits.tenants), _limits(file.limits.models))
 
 
@@ -115,9 +124,24 @@ def no_such_model(model_id: str) -> NotFound:
     )
 
 
-def _model(path: Path, row: ModelRow) -> Model:
-    targets = tuple(_target(path, row.id, each) for each in row.upstreams)
-    return Model(row.id, targets, frozenset(row.kinds), row.context, row.owned_by, row.version)
+def _model(path: Path, row: ModelRow, fallback: Price | None) -> Model:
+    return Model(
+        row.id,
+        tuple(_target(path, row.id, each) for each in row.upstreams),
+        frozenset(row.kinds),
+        row.context,
+        row.owned_by,
+        row.version,
+        price=_price(path, f"the price of '{row.id}'", row.price) or fallback,
+        max_output=row.max_output,
+    )
+
+
+def _price(path: Path, whose: str, row: PriceRow | None) -> Price | None:
+    try:
+        return None if row is None else price(row)
+    except BadPrice as error:
+        raise CatalogueError(f"{path}: {whose}: {error}") from None
 
 
 def _target(path: Path, model_id: str, row: UpstreamRow) -> UpstreamTarget:

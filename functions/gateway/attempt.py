@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from functions.gateway import body
 from functions.gateway.body import Inference
+from functions.gateway.charge import HEADER, Charge, comment
 from functions.gateway.completion import NO_ANSWER, from_whole, to_stream
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
@@ -40,6 +41,7 @@ class Call:
     asked: Inference
     content: bytes
     keep_alive: KeepAlive | None
+    charge: Charge
 
 
 class TryAgain(Exception):
@@ -74,7 +76,9 @@ class Attempt:
         `answers` is called once the upstream has begun to answer: how long the caller then takes is not its doing.
         """
         try:
-            async with self.upstream.send(await self._prepared(call, target)) as response:
+            request = await self._prepared(call, target)
+            call.exchange.sent_at = self.clock.monotonic()
+            async with self.upstream.send(request) as response:
                 if response.status < 400:
                     answers()
                 await self._relay(call, target, response)
@@ -102,11 +106,15 @@ class Attempt:
         if call.keep_alive:
             call.keep_alive.stop()
         note_usage(exchange, content)
+        estimate_usage(exchange, len(content))
+        told = call.charge.note_answer()
         if exchange.status:  # a comment has gone out, so the answer can only be events
-            await exchange.write(_as_events(content, with_usage=call.asked.wants_usage), more=False)
-        else:
-            await send_whole(exchange, response, content)
-        estimate_usage(exchange)
+            events = _as_events(content, with_usage=call.asked.wants_usage)
+            await exchange.write(comment(told) + events, more=False, recorded=events)
+            return
+        if told:
+            exchange.reply_headers.append((HEADER, told))
+        await send_whole(exchange, response, content)
 
     async def _relay_stream(self, call: Call, response: Response) -> None:
         try:

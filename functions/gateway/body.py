@@ -82,6 +82,8 @@ class Inference(msgspec.Struct):
     max_tokens: float | None = None
     max_completion_tokens: float | None = None
     n: float | None = None
+    best_of: float | None = None
+    prompt: msgspec.Raw = msgspec.Raw()
 
     @property
     def wants_usage(self) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from functions.gateway import body
 from functions.gateway.cache_control import CacheControl
+from functions.gateway.charge import HEADER
 from functions.gateway.exchange import Exchange
 from functions.gateway.flight import Flight
 from functions.gateway.kept_answers import Found, KeptAnswers, Question
@@ -176,6 +177,7 @@ async def _give(flight: Flight, exchange: Exchange, found: Found) -> None:
 def _note_hit(exchange: Exchange, age_s: float) -> None:
     _note(exchange, HIT)
     exchange.reply_headers.append(("age", str(int(age_s))))
+    exchange.reply_headers.append((HEADER, "0"))
     exchange.answered_from = "cache"
 
 

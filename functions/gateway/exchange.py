@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from shared.core.keys import Caller
+from shared.core.pricing import NANO
 from shared.core.quota import Ticket
 from shared.manifest import Route
 from shared.web.incoming import request_id
@@ -11,6 +12,7 @@ from shared.web.reply import Reply
 
 if TYPE_CHECKING:
     from functions.gateway.body import Inference
+    from functions.gateway.charge import Charge
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,13 +22,19 @@ CLIENT_CLOSED_REQUEST = 499
 """What the metrics count when the caller left before the answer began (nginx's number)."""
 
 
+RECORDED = "omni.recorded"
+"""A field of messages that is no server's business."""
+
+
 class Exchange:
     __slots__ = (
         "answered_from",
         "asked",
         "body_bytes_sent",
         "caller",
+        "charge",
         "content",
+        "cost",
         "estimated_input",
         "events_sent",
         "headers",
@@ -43,9 +51,11 @@ class Exchange:
         "request_id",
         "route",
         "send",
+        "sent_at",
         "started",
         "status",
         "ticket",
+        "tokens_cached",
         "tokens_in",
         "tokens_out",
         "usage_is_estimated",
@@ -75,9 +85,17 @@ class Exchange:
         self.answered_from = ""
         """`cache` or `replay` when the answer was there already, so that it costs nothing."""
         self.tokens_in = 0
+        self.tokens_cached = 0
+        """Of those of the request, in the upstream's own cache."""
         self.tokens_out = 0
         self.usage_is_estimated = False
         """Whether the upstream told no count of them, or broke off before it did."""
+        self.cost: int | None = 0
+        """Nano-dollars; None when the model has no price."""
+        self.charge: Charge | None = None
+        """What keeps the cost, while the request is with its upstream."""
+        self.sent_at = 0.0
+        """When an upstream was asked last, on the monotonic clock; 0 before."""
         self.reply_headers: list[tuple[str, str]] = [("x-request-id", self.request_id)]
         """Sent with whatever answer is given."""
         self.status = 0
@@ -101,6 +119,10 @@ class Exchange:
         return ", ".join(value.decode("latin-1") for each, value in self.raw_headers if each == name)
 
     @property
+    def cost_usd(self) -> float | None:
+        return None if self.cost is None else self.cost / NANO
+
+    @property
     def route_name(self) -> str:
         return self.route.name if self.route else "none"
 
@@ -111,10 +133,14 @@ class Exchange:
         self.status = status
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def write(self, chunk: bytes, *, more: bool) -> None:
-        """Sends a part of the answer's body; the last one with `more=False`."""
+    async def write(self, chunk: bytes, *, more: bool, recorded: bytes | None = None) -> None:
+        """Sends a part of the answer's body; the last one with `more=False`. Whoever is given the same answer later
+        gets `recorded` in its place."""
         self.body_bytes_sent += len(chunk)
-        await self.send({"type": "http.response.body", "body": chunk, "more_body": more})
+        message: Message = {"type": "http.response.body", "body": chunk, "more_body": more}
+        if recorded is not None:
+            message[RECORDED] = recorded
+        await self.send(message)
 
     async def reply(self, reply: Reply) -> None:
         """Sends a whole answer."""

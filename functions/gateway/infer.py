@@ -9,6 +9,7 @@ from functools import partial
 from functions.gateway import body
 from functions.gateway.admit import Admit
 from functions.gateway.attempt import Attempt, Call, TryAgain, TryElsewhere
+from functions.gateway.charge import Charge
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from shared import telemetry
@@ -51,8 +52,10 @@ class Infer:
         exchange.model = model.id
         await self._admit.to_model(exchange, model, asked, len(content))
         self._retries.earn()
-        with KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else nullcontext() as keep_alive:
-            await self._answer(Call(exchange, route, caller, model, asked, content, keep_alive))
+        charge = exchange.charge = Charge(exchange, model, asked, self._settings.max_output_tokens, self._now)
+        keep_alive = KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else None
+        with charge, keep_alive or nullcontext():
+            await self._answer(Call(exchange, route, caller, model, asked, content, keep_alive, charge))
 
     async def _answer(self, call: Call) -> None:
         for retry in range(1, MOST_RETRIES + 1):

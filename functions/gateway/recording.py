@@ -1,6 +1,6 @@
 """An answer, written down while it is sent."""
 
-from functions.gateway.exchange import Message
+from functions.gateway.exchange import RECORDED, Message
 from shared.web.reply import Reply
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -30,7 +30,7 @@ class Recording:
                 if name in PART_OF_THE_ANSWER
             ]
             return
-        part: bytes = message["body"]
+        part: bytes = message.get(RECORDED, message["body"])
         self.size += len(part)
         if self.is_too_large:
             self.parts.clear()

@@ -1,10 +1,11 @@
 """An upstream's answer on its way to the caller: whole, or part by part as it arrives."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from functions.gateway.body import NOT_JSON
+from functions.gateway.charge import comment
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from functions.gateway.recording import is_stream
@@ -36,9 +37,14 @@ class CutOff(Exception):
     """The answer ended in its middle. Only a connection that ends as abruptly tells the caller."""
 
 
+class PromptDetails(msgspec.Struct):
+    cached_tokens: Tokens | None = None
+
+
 class Usage(msgspec.Struct):
     prompt_tokens: Tokens = 0
     completion_tokens: Tokens = 0
+    prompt_tokens_details: PromptDetails | None = None
 
 
 class WithUsage(msgspec.Struct):
@@ -47,6 +53,7 @@ class WithUsage(msgspec.Struct):
 
 
 _decode_usage = msgspec.json.Decoder(WithUsage).decode
+_decode_event = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 async def send_whole(exchange: Exchange, response: Response, content: bytes) -> None:
@@ -88,10 +95,14 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock, kee
             if keep_alive:
                 keep_alive.stop()
             first = False
-        done = done or sse.ends(block)
-        if passed := _noted(exchange, block) if b'"usage"' in block else block:
-            await exchange.write(passed, more=True)
-            exchange.events_sent += max(1, passed.count(b"\n\n"))
+        if not done and sse.ends(block):
+            done = True
+            last, end = sse.parted(block)
+            await _pass_on(exchange, last)
+            await _tell_cost(exchange)
+            await exchange.write(end, more=True)
+        else:
+            await _pass_on(exchange, block)
     if not done:
         raise UpstreamFailed("The model's server ended the stream early.")
     await exchange.write(b"", more=False)
@@ -112,25 +123,54 @@ def note_usage(exchange: Exchange, content: bytes) -> WithUsage | None:
     if told.usage is None:
         return None
     exchange.tokens_in, exchange.tokens_out = told.usage.prompt_tokens, told.usage.completion_tokens
+    if details := told.usage.prompt_tokens_details:
+        exchange.tokens_cached = details.cached_tokens or 0
     return told
 
 
-def estimate_usage(exchange: Exchange) -> None:
+def estimate_usage(exchange: Exchange, answer_bytes: int = 0) -> None:
     """The tokens of an answer whose server told no count, from what came of it before it ended or broke off."""
     if not exchange.tokens_in and not exchange.tokens_out:
         exchange.tokens_in = exchange.estimated_input
-        exchange.tokens_out = tokens.unreported_output(exchange.body_bytes_sent, exchange.events_sent)
+        exchange.tokens_out = tokens.unreported_output(answer_bytes, exchange.events_sent)
         exchange.usage_is_estimated = True
 
 
-def _noted(exchange: Exchange, block: bytes) -> bytes:
-    """The block's events for the caller, once their usage has been read."""
-    asked = exchange.asked
-    if asked and asked.wants_usage:
-        for payload in sse.payloads(block):
-            note_usage(exchange, payload)
-        return block
-    return b"".join(event for event in sse.events(block) if not _tells_only_usage(exchange, event))
+async def _pass_on(exchange: Exchange, block: bytes) -> None:
+    passed = recorded = block
+    if b'"usage"' in block:
+        passed, recorded = _noted(exchange, block)
+    if passed:
+        exchange.events_sent += max(1, sum(map(passed.count, sse.BLANK_LINES)))
+        await exchange.write(passed, more=True, recorded=None if recorded is passed else recorded)
+
+
+async def _tell_cost(exchange: Exchange) -> None:
+    """In a comment, which clients pass over: the headers have gone out long ago."""
+    estimate_usage(exchange)
+    if exchange.charge and (told := exchange.charge.note_answer()):
+        await exchange.write(comment(told), more=True, recorded=b"")
+
+
+def _noted(exchange: Exchange, block: bytes) -> tuple[bytes, bytes]:
+    """The block's events for the caller, once their usage has been read, and for whoever is given them later."""
+    passed, recorded = [], []
+    for event in sse.events(block):
+        if not _tells_only_usage(exchange, event):
+            passed.append(event)
+            recorded.append(event)
+        elif exchange.asked and exchange.asked.wants_usage:
+            passed.append(_with_cost(exchange, event))
+            recorded.append(event)
+    return b"".join(passed), b"".join(recorded)
+
+
+def _with_cost(exchange: Exchange, event: bytes) -> bytes:
+    if exchange.charge is None or exchange.charge.note_answer() is None:
+        return event
+    told = _decode_event(b"".join(sse.payloads(event)))
+    told["usage"]["cost_usd"] = exchange.cost_usd
+    return sse.event(msgspec.json.encode(told))
 
 
 def _tells_only_usage(exchange: Exchange, event: bytes) -> bool:

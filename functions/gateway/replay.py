@@ -15,6 +15,7 @@ from functools import partial
 
 from functions.gateway import body, completion
 from functions.gateway.attempt import TryAgain
+from functions.gateway.charge import HEADER as COST
 from functions.gateway.exchange import Exchange, Message
 from functions.gateway.recording import Recording
 from functions.gateway.stage import Handler
@@ -60,6 +61,7 @@ class Replay:
     async def _replay(self, exchange: Exchange, kept: Reply) -> None:
         if exchange.route and exchange.route.kind == "inference":
             exchange.model = (await body.asked(exchange, self._settings)).model
+            exchange.reply_headers.append((COST, "0"))
         exchange.answered_from = "replay"
         exchange.reply_headers.append(("idempotency-replayed", "true"))
         series(telemetry.REPLAYS, exchange.route_name).inc()

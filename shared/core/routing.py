@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from shared.core.pricing import Price
+
 WORKER = "worker"
 
 
@@ -45,6 +47,10 @@ class Model:
     owned_by: str = "omni"
     version: str = ""
     """Changed by the operator when its servers get other weights under the same name: the cache then forgets it."""
+    price: Price | None = None
+    """None: nobody has said what it costs."""
+    max_output: int = 0
+    """Tokens of its longest answer; 0 when not known."""
 
 
 def attempt_order(upstreams: Sequence[UpstreamTarget], random: Callable[[], float]) -> list[UpstreamTarget]:

@@ -38,6 +38,13 @@ def ends(block: bytes) -> bool:
     return DONE in block and _ENDS.search(block) is not None
 
 
+def parted(block: bytes) -> tuple[bytes, bytes]:
+    """What comes before the end of the stream, and the end."""
+    found = _ENDS.search(block)
+    at = found.start() if found else len(block)
+    return block[:at], block[at:]
+
+
 def events(block: bytes) -> list[bytes]:
     """The events of a block, each with the blank line that ends it."""
     return _EVENT.findall(block)

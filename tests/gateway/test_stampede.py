@@ -69,7 +69,7 @@ def test_a_follower_is_told_its_own_request_and_its_own_limits(tmp_path: Path) -
         await follower.done()
         assert follower.headers["x-request-id"] != leader.headers["x-request-id"]
         assert follower.headers["x-ratelimit-remaining-requests"] == "999"
-        assert set(follower.headers) - set(leader.headers) == {"age"}
+        assert set(follower.headers) - set(leader.headers) == {"age", "x-omni-cost-usd"}
 
     asyncio.run(run())
 

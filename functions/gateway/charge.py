@@ -1,0 +1,79 @@
+"""What one inference request costs, as far as is known at each moment until it has ended.
+
+The upstream's count of tokens is charged, or where it tells none the gateway's. A caller who leaves is charged for what
+may have been made for it until then; an answer that failed before its first part costs nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+from functions.gateway.body import Inference
+from functions.gateway.exchange import Exchange
+from functions.gateway.worst_case import most_output
+from shared import telemetry
+from shared.core.pricing import Use, cost, dollars
+from shared.core.routing import Model
+from shared.telemetry import series
+
+HEADER = "x-omni-cost-usd"
+FASTEST_TOKENS_PER_S = 1000
+"""No server is faster: what a whole answer can have become at most when its caller left."""
+
+
+class Charge:
+    __slots__ = ("_asked", "_default_output", "_exchange", "_is_certain", "_model", "_now")
+
+    def __init__(
+        self, exchange: Exchange, model: Model, asked: Inference, default_output: int, now: Callable[[], float]
+    ) -> None:
+        self._exchange = exchange
+        self._model = model
+        self._asked = asked
+        self._default_output = default_output
+        self._now = now
+        self._is_certain = False
+
+    def __enter__(self) -> "Charge":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        exchange = self._exchange
+        if not self._is_certain and exchange.sent_at:
+            if exchange.tokens_in or exchange.tokens_out:
+                self._note(exchange.tokens_in, exchange.tokens_out)
+            elif kind and issubclass(kind, asyncio.CancelledError):
+                self._note(exchange.estimated_input, self._most_made())
+        if exchange.cost_usd and exchange.caller:
+            series(telemetry.COST, exchange.caller.tenant, self._model.id).inc(exchange.cost_usd)
+
+    def note_answer(self) -> str | None:
+        """The tokens of the answer are known. Its cost in dollars, the same from here on; None: it has no price."""
+        exchange = self._exchange
+        if not self._is_certain:
+            self._is_certain = True
+            self._note(exchange.tokens_in, exchange.tokens_out)
+        return None if exchange.cost is None else dollars(exchange.cost)
+
+    def _most_made(self) -> int:
+        """Tokens of an answer that the caller did not wait for; those of a stream would have come."""
+        if self._asked.stream:
+            return 0
+        seconds = self._now() - self._exchange.sent_at
+        most = most_output(self._model, self._asked, self._default_output)
+        return min(most, int(seconds * FASTEST_TOKENS_PER_S))
+
+    def _note(self, tokens_in: int, tokens_out: int) -> None:
+        exchange, price = self._exchange, self._model.price
+        if price is None:
+            exchange.cost = None
+            return
+        seconds = self._now() - exchange.sent_at if price.second else 0.0
+        exchange.cost = cost(price, Use(tokens_in, tokens_out, exchange.tokens_cached, seconds))
+
+
+def comment(told: str | None) -> bytes:
+    """The cost as a stream can tell it: what begins with a colon is no event."""
+    return f": {HEADER}: {told}\n\n".encode() if told else b""
