@@ -22,6 +22,13 @@ class SecretSource(StrEnum):
     GOOGLE = "secretmanager"
 
 
+class StateKeeper(StrEnum):
+    """What holds the documents."""
+
+    SQLITE = "sqlite"
+    FIRESTORE = "firestore"
+
+
 def knob(default: object, env: str, meaning: str, *, unit: str = "", least: float | None = None) -> Any:
     return field(default=default, metadata={"env": env, "meaning": meaning, "unit": unit, "least": least})
 
@@ -39,6 +46,15 @@ class Settings:
         "http://127.0.0.1:8081", "OMNI_ROUTES_URL", "Where route functions answer; `{name}` becomes the route's name."
     )
     worker_url: str = knob("http://127.0.0.1:8082", "OMNI_WORKER_URL", "Where the ML worker answers.")
+    state: StateKeeper = knob(
+        StateKeeper.SQLITE,
+        "OMNI_STATE",
+        "What holds the documents: `sqlite`, or `firestore` (extra `gcp`, needs OMNI_PROJECT or an emulator).",
+    )
+    firestore_database: str = knob("(default)", "OMNI_FIRESTORE_DATABASE", "The Firestore database.")
+    firestore_emulator: str = knob(
+        "", "FIRESTORE_EMULATOR_HOST", "Host and port of a Firestore emulator to use in place of the service."
+    )
     state_dir: Path = knob(Path(".omni"), "OMNI_STATE_DIR", "Folder of the embedded store, queue and blobs.")
     models_file: Path = knob(Path("models.toml"), "OMNI_MODELS_FILE", "The model catalogue.")
     called_from: Path = knob(

@@ -14,13 +14,16 @@ from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
 from shared.ports.upstream import Upstream
-from shared.settings import SecretSource, Settings, SettingsError, environment
+from shared.settings import SecretSource, Settings, SettingsError, StateKeeper, environment
 
 if TYPE_CHECKING:
     from redis import Redis
 
 LIMITER_TIMEOUT_S = 0.25
 """Longer than the cache's: to do without the limiter costs more than a pause."""
+
+LOCAL_PROJECT = "omni-local"
+"""The emulator's, when no other is named; it keeps those of all names apart."""
 
 
 class Ports:
@@ -77,6 +80,8 @@ class Ports:
 
     @cached_property
     def store(self) -> Store:
+        if self.settings.state is StateKeeper.FIRESTORE:
+            return MeasuredStore(self._firestore_store())
         from shared.adapters.sqlite_store import SqliteStore
 
         return MeasuredStore(SqliteStore(self.settings.state_dir / "omni.db", self.clock))
@@ -96,6 +101,15 @@ class Ports:
         from shared.adapters.file_blobs import FileBlobs
 
         return FileBlobs(self.settings.state_dir / "blobs")
+
+    def _firestore_store(self) -> Store:
+        from shared.adapters.firestore_store import FirestoreStore
+        from shared.firestore import Firestore
+
+        emulator = self.settings.firestore_emulator
+        if not (project := self.settings.project or (emulator and LOCAL_PROJECT)):
+            raise SettingsError("OMNI_PROJECT is missing: OMNI_STATE=firestore uses that project's database")
+        return FirestoreStore(Firestore(project, self.settings.firestore_database, emulator))
 
     @cached_property
     def _redis(self) -> "Redis":

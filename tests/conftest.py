@@ -1,12 +1,14 @@
 """For every test: a clean environment, and no quiet skipping where nobody reads the output."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import fields
 
 import pytest
 
 from shared.settings import Settings
+from tests import firestore_emulator
+from tests.firestore_emulator import FirestoreEmulator
 
 IN_CI = os.environ.get("CI") == "true"
 SETTINGS = frozenset(field.metadata["env"] for field in fields(Settings))
@@ -24,6 +26,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings and secrets of the person who runs it."""
     for name in SETTINGS | SECRETS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def firestore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirestoreEmulator]:
+    """One for all tests: it takes seconds to start."""
+    with firestore_emulator.running(tmp_path_factory.mktemp("firestore")) as emulator:
+        yield emulator
 
 
 @pytest.hookimpl(wrapper=True)

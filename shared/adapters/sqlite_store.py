@@ -9,37 +9,33 @@ expired is deleted along with other writes, now and then.
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from shared.core.errors import InvalidRequest
+from shared.core.positions import Position, from_cursor, to_cursor
 from shared.ports.clock import Clock
-from shared.ports.store import INDEXES, AlreadyExists, Document, Page, Query, Transaction, require_index
+from shared.ports.store import (
+    EXPIRY,
+    INDEXES,
+    AlreadyExists,
+    Document,
+    Page,
+    Query,
+    Transaction,
+    require_index,
+    require_size,
+)
 from shared.sqlite import Database, availability
 
 T = TypeVar("T")
 
-EXPIRY = ("expire_at",)
 FORGET_EVERY_S = 60.0
 FORGET_MOST = 1000
 """Documents deleted at a time: others wait for the lock meanwhile."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-class Position(msgspec.Struct, array_like=True, frozen=True):
-    """Where a page ended; the cursor is this as hexadecimal JSON."""
-
-    value: str | Integer | float
-    key: str
-
-
-_decode_position = msgspec.json.Decoder(Position).decode
 
 
 class SqliteStore:
@@ -59,7 +55,7 @@ class SqliteStore:
             rows = self._database.connection().execute(sql, values).fetchall()
         more = len(rows) > query.limit
         del rows[query.limit :]
-        cursor = _encode(Position(rows[-1][1], rows[-1][2])).hex() if more else ""
+        cursor = to_cursor(Position(rows[-1][1], rows[-1][2])) if more else ""
         return Page([_decode(body) for body, *_ in rows], cursor)
 
     def count(self, query: Query) -> int:
@@ -124,7 +120,9 @@ def _forget_expired(connection: sqlite3.Connection, now: float) -> None:
 
 
 def _text(document: Document) -> str:
-    return _encode(document).decode()
+    body = _encode(document)
+    require_size(body)
+    return body.decode()
 
 
 def _select(query: Query) -> tuple[str, list[Any]]:
@@ -135,7 +133,7 @@ def _select(query: Query) -> tuple[str, list[Any]]:
         conditions.append(f"{_field(field)} {'IS' if operator == '==' else operator} ?")
         values.append(value)
     if query.cursor:
-        position = _position(query.cursor)
+        position = from_cursor(query.cursor)
         after = "<" if query.descending else ">"
         # The first comparison is implied by the second, but only it lets SQLite enter the index at the position.
         conditions.append(f"{order} {after}= ? AND ({order}, id) {after} (?, ?)")
@@ -146,13 +144,6 @@ def _select(query: Query) -> tuple[str, list[Any]]:
         f"ORDER BY {order} {direction}, id {direction} LIMIT {query.limit + 1}"
     )
     return sql, values
-
-
-def _position(cursor: str) -> Position:
-    try:
-        return _decode_position(bytes.fromhex(cursor))
-    except (ValueError, msgspec.DecodeError):
-        raise InvalidRequest("This is not a cursor that a list gave.", param="after") from None
 
 
 def _schema() -> str:

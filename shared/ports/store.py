@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
+from shared.core.errors import PayloadTooLarge
+
 Document = dict[str, Any]
-"""JSON values only. Times are seconds since 1970 as float, in fields that end in `_at`."""
+"""JSON values only. Times are seconds since 1970 as float, in fields that end in `_at`. A key is 1 to 500 bytes of any
+text."""
 
 T = TypeVar("T")
 Operator = Literal["==", "<", "<=", ">", ">="]
@@ -34,9 +37,13 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "webhook_endpoints": (),
     "webhook_secrets": (),
 }
-"""The collections there are, and the fields each can be queried by. An adapter makes these indexes and no other.
+"""The collections there are, and the fields each can be queried by: all but the last by equality, the last by order.
+An adapter makes these indexes and no other.
 
-Where there is an index on `expire_at` alone, a document is deleted some time after that."""
+Where there is an index on `expire_at` alone, a document is deleted some time after that. It is not for queries."""
+EXPIRY = ("expire_at",)
+MOST_BYTES = 1_000_000
+"""Of a document as JSON: Firestore takes 1 MiB, and keeps the fields of the indexes once more."""
 
 
 class AlreadyExists(Exception):
@@ -68,9 +75,16 @@ def require_index(query: Query) -> None:
     """ValueError when no index serves the query: Firestore would refuse it, so every adapter does."""
     equal = sorted(field for field, operator, _ in query.where if operator == "==")
     ordered = {field for field, operator, _ in query.where if operator != "=="}
-    served = any(sorted(index[:-1]) == equal and index[-1] == query.order_by for index in INDEXES[query.collection])
+    indexes = [index for index in INDEXES[query.collection] if index != EXPIRY]
+    served = any(sorted(index[:-1]) == equal and index[-1] == query.order_by for index in indexes)
     if not served or not ordered <= {query.order_by}:
         raise ValueError(f"no index of {query.collection!r} serves {query.where} ordered by {query.order_by!r}")
+
+
+def require_size(body: bytes) -> None:
+    """PayloadTooLarge when a document's JSON is larger than MOST_BYTES."""
+    if len(body) > MOST_BYTES:
+        raise PayloadTooLarge(f"A document of {len(body)} bytes is larger than the {MOST_BYTES} that can be stored.")
 
 
 class Transaction(Protocol):
@@ -84,11 +98,11 @@ class Transaction(Protocol):
     def get(self, collection: str, key: str) -> Document | None: ...
 
     def create(self, collection: str, key: str, document: Document) -> None:
-        """Adds a document; AlreadyExists (at the latest at commit) when the key is taken."""
+        """Adds a document; AlreadyExists (at the latest at commit) when the key is taken, PayloadTooLarge as above."""
         ...
 
     def put(self, collection: str, key: str, document: Document) -> None:
-        """Writes the whole document, replacing what was there."""
+        """Writes the whole document, replacing what was there; PayloadTooLarge as above."""
         ...
 
     def delete(self, collection: str, key: str) -> None: ...

@@ -18,9 +18,7 @@ from shared.ports.store import Store
 from tests import secret_manager
 from tests.fakes import FakeClock
 
-STORES: dict[str, Callable[[Path, FakeClock], Store]] = {
-    "sqlite": lambda folder, clock: SqliteStore(folder / "omni.db", clock),
-}
+STORES = ("sqlite", "firestore")
 LOCAL_QUEUES: dict[str, Callable[[Path, FakeClock], LocalQueue]] = {
     "sqlite": lambda folder, clock: SqliteQueue(folder / "queue.db", clock),
 }
@@ -51,8 +49,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Store:
-    return STORES[request.param](tmp_path, clock)
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
+    if request.param == "sqlite":
+        yield SqliteStore(tmp_path / "omni.db", clock)
+        return
+    store = request.getfixturevalue("firestore").store()
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=LOCAL_QUEUES)

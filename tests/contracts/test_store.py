@@ -1,5 +1,7 @@
 """What every store promises."""
 
+import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Barrier, Thread
@@ -7,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.core.errors import InvalidRequest
-from shared.ports.store import AlreadyExists, Document, Operator, Query, Store, Transaction
+from shared.core.errors import InvalidRequest, PayloadTooLarge
+from shared.ports.store import MOST_BYTES, AlreadyExists, Document, Operator, Query, Store, Transaction
 from tests.fakes import FakeClock
 
 
@@ -36,7 +38,9 @@ def test_a_document_comes_back_as_it_was_written(store: Store) -> None:
         "yes": True,
         "nothing": None,
         "list": [1, [2.5, {}]],
-        "object": {"with 'quotes'": {'and "those"': ""}},
+        "object": {"with 'quotes'": {'and "those"': ""}, "__reserved__": {"": 0}, "a.b": 1.0},
+        "beyond 64 bits": 2**63,
+        "deep": json.loads("[" * 50 + "]" * 50),
     }
     put(store, "a", **document)
     assert store.get("jobs", "a") == {"id": "a"} | document
@@ -118,8 +122,9 @@ def test_reads_come_before_writes(store: Store) -> None:
 
 def test_a_transaction_tells_the_stores_time(store: Store, clock: FakeClock) -> None:
     first = store.transact(lambda transaction: transaction.now)
-    clock.advance(5)
-    assert store.transact(lambda transaction: transaction.now) - first == pytest.approx(5, abs=1)
+    clock.advance(1)
+    time.sleep(1)  # for the stores whose clock is their own
+    assert 1 <= store.transact(lambda transaction: transaction.now) - first < 60
 
 
 def test_parallel_transactions_on_one_document_do_not_lose_an_update(store: Store) -> None:
@@ -131,8 +136,69 @@ def test_parallel_transactions_on_one_document_do_not_lose_an_update(store: Stor
         for _ in range(50):
             store.transact(_increment)
 
-    run_together(count, 4)
+    run_together(*[count] * 4)
     assert (store.get("jobs", "counter") or {})["value"] == 200
+
+
+def test_what_a_transaction_has_only_read_stays_true_until_it_commits(store: Store) -> None:
+    """Two that each read both documents and write one: the second must see what the first wrote."""
+    put(store, "left", here=True)
+    put(store, "right", here=True)
+    start = Barrier(2)
+
+    def leave(side: str) -> Callable[[], None]:
+        def work(transaction: Transaction) -> None:
+            both = [transaction.get("jobs", each) or {} for each in ("left", "right")]
+            if all(each["here"] for each in both):
+                transaction.put("jobs", side, {"id": side, "here": False})
+
+        def run() -> None:
+            start.wait()
+            store.transact(work)
+
+        return run
+
+    run_together(leave("left"), leave("right"))
+    assert [(store.get("jobs", side) or {})["here"] for side in ("left", "right")].count(True) == 1
+
+
+def test_a_transaction_sees_one_moment(store: Store) -> None:
+    """A transfer between the two reads is seen by both or by none."""
+    put(store, "left", amount=100)
+    put(store, "right", amount=0)
+
+    def transfer(transaction: Transaction) -> None:
+        left, right = (transaction.get("jobs", side) or {} for side in ("left", "right"))
+        transaction.put("jobs", "left", left | {"amount": left["amount"] - 10})
+        transaction.put("jobs", "right", right | {"amount": right["amount"] + 10})
+
+    def total(transaction: Transaction) -> int:
+        return sum((transaction.get("jobs", side) or {})["amount"] for side in ("left", "right"))
+
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.extend(store.transact(total) for _ in range(10))
+
+    run_together(lambda: [store.transact(transfer) for _ in range(10)], look)
+    assert set(seen) == {100}
+
+
+def test_a_document_may_be_deleted_and_made_again(store: Store) -> None:
+    for round_ in range(3):
+        store.transact(lambda transaction, n=round_: transaction.create("jobs", "a", {"id": "a", "n": n}))  # type: ignore[misc]
+        assert (store.get("jobs", "a") or {})["n"] == round_
+        store.transact(lambda transaction: transaction.delete("jobs", "a"))
+
+
+def test_a_document_just_small_enough_is_stored_and_a_larger_one_refused(store: Store) -> None:
+    room = MOST_BYTES - len(
+        json.dumps({"id": "a", "tenant": "acme", "created_at": 1.5, "x": ""}, separators=(",", ":"))
+    )
+    put(store, "a", tenant="acme", created_at=1.5, x="x" * room)
+    with pytest.raises(PayloadTooLarge):
+        put(store, "a", tenant="acme", created_at=1.5, x="x" * (room + 1))
+    assert len((store.get("jobs", "a") or {})["x"]) == room
 
 
 def test_only_one_of_many_creates_succeeds(store: Store) -> None:
@@ -147,7 +213,7 @@ def test_only_one_of_many_creates_succeeds(store: Store) -> None:
             return
         won.append(1)
 
-    run_together(create, 8)
+    run_together(*[create] * 8)
     assert len(won) == 1
 
 
@@ -223,20 +289,15 @@ def test_pages_go_on_past_a_document_that_was_deleted(store: Store) -> None:
 def test_an_exact_time_survives_the_cursor(store: Store) -> None:
     """Neighbouring doubles, which a cursor of fewer digits would mix up."""
     times = [1_763_936_944.1234567, 1_763_936_944.1234570, 1_763_936_944.1234572, 1_763_936_944.1234574]
-    for n, time in enumerate(times):
-        put(store, f"j{n}", tenant="acme", created_at=time)
+    for n, created_at in enumerate(times):
+        put(store, f"j{n}", tenant="acme", created_at=created_at)
     pages = all_pages(store, Query("jobs", (("tenant", "==", "acme"),), limit=1))
     assert pages == [["j0"], ["j1"], ["j2"], ["j3"]]
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    ["x", "zz", "00", "5b5d", b'["a"]'.hex(), b'[null,"a"]'.hex(), b'[1,2]'.hex(), b"[1e999,2]".hex(), "5b" * 1000,
-     b'[99999999999999999999,"a"]'.hex(), b'{"a":1}'.hex(), "'; DROP TABLE jobs; --", "\u00e9", "\ud800"],
-)  # fmt: skip
-def test_a_text_that_is_no_cursor_is_refused(store: Store, cursor: str) -> None:
+def test_a_text_that_is_no_cursor_is_refused(store: Store) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        store.query(Query("jobs", (("tenant", "==", "acme"),), cursor=cursor))
+        store.query(Query("jobs", (("tenant", "==", "acme"),), cursor="'; DROP TABLE jobs; --"))
     assert refusal.value.param == "after"
 
 
@@ -246,6 +307,7 @@ def test_a_text_that_is_no_cursor_is_refused(store: Store, cursor: str) -> None:
         Query("jobs", (("task", "==", "chat"),)),
         Query("jobs", (("tenant", "==", "acme"),), order_by="finished_at"),
         Query("jobs", (("shard", "==", 1), ("state", "==", "queued"), ("created_at", ">", 1)), "lease_expires_at"),
+        Query("idempotency", (("expire_at", "<", 5.0),), "expire_at"),
     ],
 )
 def test_a_query_without_an_index_is_a_mistake(store: Store, query: Query) -> None:
@@ -253,20 +315,23 @@ def test_a_query_without_an_index_is_a_mistake(store: Store, query: Query) -> No
         store.query(query)
 
 
-def test_any_text_is_good_for_a_key_or_a_value(store: Store) -> None:
-    nasty = "o'clock \"; -- \\ % _ \n ü 名"
+@pytest.mark.parametrize(
+    "nasty", ["o'clock \"; -- \\ % _ \n ü 名", "a/b", "a%2Fb", "/", ".", "..", "__name__", "x" * 499, "%"]
+)
+def test_any_text_is_good_for_a_key_or_a_value(store: Store, nasty: str) -> None:
     put(store, nasty, tenant=nasty, created_at=1.0)
-    page = store.query(Query("jobs", (("tenant", "==", nasty),)))
-    assert [document["id"] for document in page.documents] == [nasty]
-    assert store.get("jobs", nasty) is not None
+    put(store, nasty + "!", tenant=nasty, created_at=1.0)
+    pages = all_pages(store, Query("jobs", (("tenant", "==", nasty),), limit=1))
+    assert pages == [[nasty], [nasty + "!"]]
+    assert (store.get("jobs", nasty) or {})["tenant"] == nasty
 
 
 def test_ping_is_silent_while_the_store_is_there(store: Store) -> None:
     store.ping()
 
 
-def run_together(work: Callable[[], None], threads: int) -> None:
-    running = [Thread(target=work) for _ in range(threads)]
+def run_together(*works: Callable[[], object]) -> None:
+    running = [Thread(target=work) for work in works]
     for thread in running:
         thread.start()
     for thread in running:
