@@ -13,6 +13,7 @@ COMMANDS = {
     "jobs": "Submits, watches and cancels long work.",
     "test": "Runs every test that this machine can run.",
     "bench": "Measures this platform side by side with its peers.",
+    "package": "Packs the Cloud Functions for Terraform.",
     "lock": "Writes the locked requirements anew.",
 }
 """Every command with the sentence that the overview shows for it; `command` in the module cli.NAME is the command."""

@@ -43,8 +43,10 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: int = 0
     """Largest body; 0: what the setting allows."""
     timeout_s: int = 60
-    memory: str = "256Mi"
+    memory: str = "512Mi"
     max_instances: int = 10
+    concurrency: int = 8
+    """Requests that one instance takes at a time; a function handles each in a thread of its own."""
     secrets: tuple[str, ...] = ()
     secret_answer: bool = False
     """Its answer holds a secret that is shown once: it is never kept, not even for an idempotency key."""

@@ -1,0 +1,13 @@
+locals {
+  apis = [
+    "artifactregistry", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudresourcemanager", "cloudscheduler",
+    "cloudtasks", "compute", "firestore", "iam", "iamcredentials", "logging", "monitoring", "redis", "run",
+    "secretmanager", "serviceusage", "storage", "sts",
+  ]
+}
+
+resource "google_project_service" "this" {
+  for_each           = toset(local.apis)
+  service            = "${each.key}.googleapis.com"
+  disable_on_destroy = false # others may use them
+}

@@ -1,0 +1,70 @@
+# Values are made here once and never reach the state; a later version is added by hand (docs/05-operate.md).
+
+locals {
+  made_secrets = setunion(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"], var.redis == null ? [] : ["OMNI_REDIS_PASSWORD"])
+
+  # Who reads what. Behind the gateway only the signature of the caller is checked.
+  gateway_secrets = setunion(local.made_secrets, var.own_secrets)
+  route_secrets = {
+    for name, row in local.functions : name => setunion(
+      ["OMNI_SIGNING_KEY"],
+      try(row.secrets, []),
+      contains(local.direct_routes, name) ? setsubtract(local.made_secrets, []) : [],
+    )
+  }
+  worker_secrets = toset(["OMNI_SIGNING_KEY"])
+
+  readers = merge(
+    { gateway = local.gateway_secrets },
+    local.route_secrets,
+    var.worker == null ? {} : { worker = local.worker_secrets },
+  )
+  unknown_secrets = setsubtract(flatten([for names in values(local.readers) : tolist(names)]), setunion(local.made_secrets, var.own_secrets))
+}
+
+resource "google_secret_manager_secret" "this" {
+  for_each            = local.made_secrets
+  secret_id           = "${var.name}-${each.key}"
+  deletion_protection = local.protected
+
+  replication {
+    auto {}
+  }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.unknown_secrets) == 0
+      error_message = "functions/routes.json asks for secrets that nobody gives: ${join(", ", local.unknown_secrets)}. Make each with `gcloud secrets create ${var.name}-NAME --data-file=-` and name it in own_secrets."
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+ephemeral "random_password" "this" {
+  for_each = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"])
+  length   = 48
+  special  = false
+}
+
+resource "google_secret_manager_secret_version" "made" {
+  for_each               = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"])
+  secret                 = google_secret_manager_secret.this[each.key].id
+  secret_data_wo         = "${each.key == "API_KEYS" ? "master-key-root-" : ""}${ephemeral.random_password.this[each.key].result}"
+  secret_data_wo_version = 1
+}
+
+# A secret of yours that is not there stops the plan here.
+data "google_secret_manager_secret" "own" {
+  for_each  = var.own_secrets
+  secret_id = "${var.name}-${each.key}"
+}
+
+resource "google_secret_manager_secret_iam_member" "reader" {
+  for_each = merge([
+    for reader, names in local.readers : { for name in names : "${reader}/${name}" => { reader = reader, name = name } }
+  ]...)
+  secret_id = local.secret_refs[each.value.name]
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.this[each.value.reader].member
+}

@@ -1,0 +1,124 @@
+variable "project" {
+  description = "Id of the Google Cloud project that everything is made in."
+  type        = string
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "A project id has 6 to 30 lower-case letters, digits and hyphens and begins with a letter. It is the id, not the name or the number: `gcloud projects list` shows it."
+  }
+}
+
+variable "region" {
+  description = "Region of everything that has one."
+  type        = string
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "A region looks like europe-west4; a zone such as europe-west4-a is not one."
+  }
+}
+
+variable "name" {
+  description = "Begins the name of every resource, so that a project can hold more than one platform."
+  type        = string
+  default     = "omni"
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,6}[a-z0-9]$", var.name))
+    error_message = "The name has 2 to 8 lower-case letters, digits and hyphens and begins with a letter: service accounts leave no room for more."
+  }
+}
+
+variable "environment" {
+  description = "`dev` may be destroyed; `prod` protects its data from that."
+  type        = string
+  validation {
+    condition     = contains(["dev", "prod"], var.environment)
+    error_message = "The environment is dev or prod."
+  }
+}
+
+variable "functions_archive" {
+  description = "The zip that `omni package` made, relative to this folder."
+  type        = string
+  default     = "../.omni/dist/functions.zip"
+  validation {
+    condition     = fileexists(var.functions_archive)
+    error_message = "There is no functions archive at that place: run `omni package` first, or `omni deploy`, which does both."
+  }
+}
+
+variable "gateway" {
+  description = "Size of the gateway. `min_instances` 0 costs nothing while idle; 1 spares the first caller a cold start."
+  type = object({
+    cpu           = optional(number, 1)
+    memory        = optional(string, "512Mi")
+    concurrency   = optional(number, 250)
+    min_instances = optional(number, 0)
+    max_instances = optional(number, 20)
+  })
+  default = {}
+  validation {
+    condition     = var.gateway.concurrency >= 1 && var.gateway.concurrency <= 1000
+    error_message = "An instance of the gateway takes 1 to 1000 requests at a time."
+  }
+  validation {
+    condition     = contains([1, 2, 4, 8], var.gateway.cpu)
+    error_message = "The gateway has 1, 2, 4 or 8 CPUs: with less than one, Cloud Run gives an instance a single request at a time."
+  }
+  validation {
+    condition     = var.gateway.min_instances <= var.gateway.max_instances && var.gateway.max_instances >= 1
+    error_message = "The gateway needs at least one instance at most, and no more at least than at most."
+  }
+}
+
+variable "secret_versions" {
+  description = "Version of a secret to run with, by name; others run with the latest. A change makes new instances."
+  type        = map(string)
+  default     = {}
+  validation {
+    condition     = alltrue([for version in values(var.secret_versions) : can(regex("^([1-9][0-9]*|latest)$", version))])
+    error_message = "A secret's version is a number or `latest`."
+  }
+}
+
+variable "own_secrets" {
+  description = "Secrets you made yourself, by name: the keys of other upstreams (`api_key_env` in models.toml) and what a route of yours needs."
+  type        = set(string)
+  default     = []
+  validation {
+    condition     = length(setintersection(var.own_secrets, ["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_REDIS_PASSWORD"])) == 0
+    error_message = "API_KEYS, OMNI_SIGNING_KEY, OMNI_KEY_PEPPER and OMNI_REDIS_PASSWORD are made here; own_secrets is for others."
+  }
+  validation {
+    condition     = alltrue([for name in var.own_secrets : can(regex("^[A-Z][A-Z0-9_]*$", name))])
+    error_message = "A secret is named as the environment variable that it becomes: capital letters, digits and underscores."
+  }
+}
+
+variable "redis" {
+  description = "Redis for limits and cache that all instances share. Without it each instance keeps its own part of a limit."
+  type = object({
+    memory_gb         = optional(number, 1)
+    highly_available  = optional(bool, false)
+    assumed_instances = optional(number, 1)
+  })
+  default = null
+  validation {
+    condition     = var.redis == null ? true : var.redis.memory_gb >= 1 && var.redis.memory_gb <= 300
+    error_message = "Redis has 1 to 300 GB of memory."
+  }
+}
+
+variable "firestore_location" {
+  description = "Where the database lies: a region, or a multi-region such as eur3 or nam5. It can never be changed. Empty: the region."
+  type        = string
+  default     = ""
+}
+
+variable "retention_days" {
+  description = "How long large inputs and results stay in their bucket."
+  type        = number
+  default     = 30
+  validation {
+    condition     = var.retention_days >= 7
+    error_message = "Jobs may wait for a day and their results be fetched later: keep them 7 days at least."
+  }
+}

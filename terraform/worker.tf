@@ -1,0 +1,125 @@
+locals {
+  with_gpu = var.worker == null ? false : var.worker.accelerator != ""
+
+  worker_environment = var.worker == null ? {} : merge(local.common_environment, {
+    HOST              = "0.0.0.0"
+    RUN_AS_INTERNAL   = "1"
+    OMNI_WORKER_URL   = local.worker_url # it puts jobs that found no slot back into the queue
+    OMNI_WORKER_MODEL = var.worker.model
+    OMNI_WORKER_SLOTS = tostring(var.worker.slots)
+    }, var.worker.weights == "" ? {} : {
+    OMNI_WORKER_MODEL_PATH = "/weights/${var.worker.weights}"
+  }, var.worker.settings)
+}
+
+resource "google_cloud_run_v2_service" "worker" {
+  count               = var.worker == null ? 0 : 1
+  name                = "${var.name}-worker"
+  location            = var.region
+  ingress             = "INGRESS_TRAFFIC_ALL" # the gateway and Cloud Tasks come from outside; only they may invoke it
+  deletion_protection = false                 # it holds no data
+
+  template {
+    service_account                  = google_service_account.this["worker"].email
+    timeout                          = "1740s" # a job's 25 min < these 29 < the 30 for which Cloud Tasks listens
+    max_instance_request_concurrency = min(1000, 2 * var.worker.slots)
+    gpu_zonal_redundancy_disabled    = local.with_gpu ? true : null
+    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+
+    scaling {
+      min_instance_count = var.worker.min_instances
+      max_instance_count = var.worker.max_instances
+    }
+
+    dynamic "node_selector" {
+      for_each = local.with_gpu ? [var.worker.accelerator] : []
+      content {
+        accelerator = node_selector.value
+      }
+    }
+
+    containers {
+      image = var.worker.image
+
+      ports {
+        container_port = 8080
+      }
+
+      resources {
+        cpu_idle          = !local.with_gpu # a GPU is paid for by the instance
+        startup_cpu_boost = true
+        limits = merge(
+          { cpu = tostring(var.worker.cpu), memory = "${var.worker.memory_gib}Gi" },
+          local.with_gpu ? { "nvidia.com/gpu" = "1" } : {},
+        )
+      }
+
+      # A model may take five minutes and more to load; until then /ready is 503 and no request comes.
+      startup_probe {
+        initial_delay_seconds = local.with_gpu ? 120 : 0
+        period_seconds        = 10
+        timeout_seconds       = 5
+        failure_threshold     = 24
+        http_get {
+          path = "/ready"
+        }
+      }
+
+      # Not /ready: a store that is down for a while is no reason to load the model again.
+      liveness_probe {
+        period_seconds    = 30
+        timeout_seconds   = 10
+        failure_threshold = 4
+        http_get {
+          path = "/api/health"
+        }
+      }
+
+      dynamic "env" {
+        for_each = local.worker_environment
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+
+      dynamic "env" {
+        for_each = local.worker_secrets
+        content {
+          name = env.key
+          value_source {
+            secret_key_ref {
+              secret  = local.secret_refs[env.key]
+              version = lookup(var.secret_versions, env.key, "latest")
+            }
+          }
+        }
+      }
+
+      dynamic "volume_mounts" {
+        for_each = var.worker.weights == "" ? [] : ["weights"]
+        content {
+          name       = volume_mounts.value
+          mount_path = "/weights"
+        }
+      }
+    }
+
+    dynamic "volumes" {
+      for_each = var.worker.weights == "" ? [] : ["weights"]
+      content {
+        name = volumes.value
+        gcs {
+          bucket        = google_storage_bucket.this["weights"].name
+          read_only     = true
+          mount_options = ["enable-buffered-read", "metadata-cache-ttl-secs=-1"]
+        }
+      }
+    }
+  }
+
+  depends_on = [
+    google_secret_manager_secret_iam_member.reader, google_secret_manager_secret_version.made,
+    google_storage_bucket_iam_member.weights,
+  ]
+}

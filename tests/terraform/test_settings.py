@@ -1,0 +1,51 @@
+"""Terraform and the code agree on the names of settings."""
+
+from dataclasses import fields
+
+from shared.settings import Settings
+from tests.terraform.program import WHOLE, Plan
+
+FRAMEWORK = {"FUNCTION_USE_ASGI", "THREADS"}
+"""What the Functions Framework reads itself."""
+KNOWN = {field.metadata["env"] for field in fields(Settings)}
+
+
+def environments(plan: Plan) -> dict[str, dict[str, str]]:
+    found = {name: function.service["environment_variables"] for name, function in plan.functions().items()}
+    for service in plan.of("google_cloud_run_v2_service"):
+        container = service.values["template"][0]["containers"][0]
+        found["worker"] = {each["name"]: each["value"] for each in container["env"] if not each["value_source"]}
+    return found
+
+
+def test_every_variable_is_a_setting(plan: Plan) -> None:
+    unknown = {name for environment in environments(plan).values() for name in environment} - KNOWN - FRAMEWORK
+    assert unknown == set()
+
+
+def test_every_environment_makes_settings(plan: Plan) -> None:
+    for environment in environments(plan).values():
+        settings = Settings.load({name: value for name, value in environment.items() if name in KNOWN})
+        assert settings.environment == "production"
+
+
+def test_the_worker_serves_its_model_to_the_gateway_alone(whole: Plan) -> None:
+    environment = environments(whole)["worker"]
+    assert environment["OMNI_WORKER_MODEL"] == WHOLE["worker"]["model"]  # type: ignore[index]
+    assert environment["RUN_AS_INTERNAL"] == "1"
+    assert environment["HOST"] == "0.0.0.0"  # noqa: S104  # a container's own network
+
+
+def test_times_nest(whole: Plan) -> None:
+    """A job's longest run < what Cloud Run allows a request < the 30 min for which Cloud Tasks listens."""
+    (worker,) = whole.of("google_cloud_run_v2_service")
+    allowed_s = int(worker.values["template"][0]["timeout"].removesuffix("s"))
+    assert Settings().job_timeout_s < allowed_s < 1800
+
+
+def test_a_model_may_take_five_minutes_to_load(whole: Plan) -> None:
+    (worker,) = whole.of("google_cloud_run_v2_service")
+    probe = worker.values["template"][0]["containers"][0]["startup_probe"][0]
+    assert probe["http_get"][0]["path"] == "/ready"
+    assert probe["initial_delay_seconds"] + probe["period_seconds"] * probe["failure_threshold"] >= 300
+    assert probe["period_seconds"] * probe["failure_threshold"] <= 240  # what every text of Cloud Run allows
