@@ -2,12 +2,12 @@
 
 import logging
 
-from functions.gateway.body import CallerLeft
 from functions.gateway.exchange import Exchange
 from functions.gateway.relay import CutOff
 from functions.gateway.stage import Handler
 from shared.core import problem
 from shared.core.errors import OmniError
+from shared.web.asgi import CallerLeft
 from shared.web.reply import Reply
 
 log = logging.getLogger("omni.gateway")

@@ -1,25 +1,19 @@
 """One request on its way through the pipeline, and what the stages have learnt of it."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from shared.core.keys import Caller
 from shared.core.pricing import NANO
 from shared.core.quota import Ticket
 from shared.manifest import Route
+from shared.web.asgi import Message, Receive, Send
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
 
 if TYPE_CHECKING:
     from functions.gateway.body import Inference
     from functions.gateway.charge import Charge
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-CLIENT_CLOSED_REQUEST = 499
-"""What the metrics count when the caller left before the answer began (nginx's number)."""
 
 
 RECORDED = "omni.recorded"
@@ -41,7 +35,6 @@ class Exchange:
         "late_headers",
         "method",
         "model",
-        "params",
         "path",
         "peer",
         "query",
@@ -50,6 +43,7 @@ class Exchange:
         "reply_headers",
         "request_id",
         "route",
+        "scope",
         "send",
         "sent_at",
         "started",
@@ -62,6 +56,7 @@ class Exchange:
     )
 
     def __init__(self, scope: Message, receive: Receive, send: Send, started: float) -> None:
+        self.scope = scope
         self.receive = receive
         self.send = send
         self.started = started
@@ -75,7 +70,6 @@ class Exchange:
         """What the server says of the connection's other end; see shared.core.addresses for what it is worth."""
         self.request_id = request_id(self.header(b"x-request-id"))
         self.route: Route | None = None
-        self.params: dict[str, str] = {}
         self.caller: Caller | None = None
         self.content: bytes | None = None
         """The body, once it has been read."""
@@ -121,6 +115,11 @@ class Exchange:
     @property
     def cost_usd(self) -> float | None:
         return None if self.cost is None else self.cost / NANO
+
+    @property
+    def declared_length(self) -> bytes:
+        """The `content-length`, as it was sent."""
+        return self.headers.get(b"content-length", b"0")
 
     @property
     def route_name(self) -> str:

@@ -6,10 +6,11 @@ The first request's own run makes it. When its caller leaves, the run goes on fo
 import asyncio
 from collections.abc import Callable
 
-from functions.gateway.exchange import Exchange, Message
+from functions.gateway.exchange import Exchange
 from functions.gateway.recording import Recording
 from functions.gateway.watch import CallerWatch
 from shared.core.errors import OmniError, UpstreamFailed
+from shared.web.asgi import Message
 
 PATIENCE_S = 10.0
 """How long those who wait are held up by a first caller who does not read what it asked for."""

@@ -9,6 +9,7 @@ from functions.gateway.exchange import Exchange
 from functions.gateway.infer import Infer
 from functions.gateway.relay import send_on
 from functions.gateway.signer import CallerSigner
+from functions.gateway.upload import Upload
 from functions.gateway.watch import CallerWatch
 from shared.core.errors import NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.core.keys import Caller
@@ -54,7 +55,7 @@ class Forward:
 
     async def _upload(self, exchange: Exchange, route: Route, caller: Caller) -> None:
         most = route.max_body_bytes or self._settings.max_body_bytes
-        upload = body.Upload(exchange, self._settings, most, route.timeout_s)
+        upload = Upload(exchange, self._settings, most, route.timeout_s)
         try:
             await self._function(exchange, route, caller, b"", upload)
         except (UpstreamFailed, Unavailable):
@@ -63,7 +64,7 @@ class Forward:
             raise
 
     async def _function(
-        self, exchange: Exchange, route: Route, caller: Caller, content: bytes, upload: body.Upload | None = None
+        self, exchange: Exchange, route: Route, caller: Caller, content: bytes, upload: Upload | None = None
     ) -> None:
         url = self._settings.routes_url.replace("{name}", route.name) + INTERNAL_PREFIX + quote(exchange.path)
         if exchange.query:

@@ -2,8 +2,8 @@
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.stage import Handler
-from shared.core.errors import HeadersTooLarge
 from shared.manifest import Router
+from shared.web.asgi import check_head
 
 
 class Identify:
@@ -12,10 +12,6 @@ class Identify:
         self._max_header_bytes = max_header_bytes
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
-        size = len(exchange.path) + len(exchange.query)
-        for name, value in exchange.raw_headers:
-            size += len(name) + len(value)
-        if size > self._max_header_bytes:
-            raise HeadersTooLarge(f"The request head may have {self._max_header_bytes} bytes at most.")
-        exchange.route, exchange.params = self._router.find(exchange.method, exchange.path)
+        check_head(exchange.scope, self._max_header_bytes)
+        exchange.route, _ = self._router.find(exchange.method, exchange.path)
         await proceed(exchange)

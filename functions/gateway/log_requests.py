@@ -3,11 +3,12 @@
 import logging
 from typing import Any
 
-from functions.gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from functions.gateway.exchange import Exchange
 from functions.gateway.stage import Handler
 from shared.core.errors import RateLimited
 from shared.ports.clock import Clock
 from shared.telemetry import RequestLog
+from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
 
 class LogRequests:

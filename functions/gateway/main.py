@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 
 from functions.gateway import pipeline
-from functions.gateway.exchange import Exchange, Message, Receive, Send
+from functions.gateway.exchange import Exchange
 from shared import reporting, telemetry
 from shared.readiness import Remembered, Services, limits, secret_source, secrets_check
 from shared.settings import Settings
+from shared.web.asgi import Message, Receive, Send
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 

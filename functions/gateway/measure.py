@@ -1,10 +1,11 @@
 """Outermost: counts and times every request, also those that fail or whose caller leaves."""
 
-from functions.gateway.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from functions.gateway.exchange import Exchange
 from functions.gateway.stage import Handler
 from shared import telemetry
 from shared.ports.clock import Clock
 from shared.telemetry import series
+from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
 
 class Measure:

@@ -1,6 +1,7 @@
 """An answer, written down while it is sent."""
 
-from functions.gateway.exchange import RECORDED, Message
+from functions.gateway.exchange import RECORDED
+from shared.web.asgi import Message
 from shared.web.reply import Reply
 
 MOST_BYTES = 8 * 1024 * 1024

@@ -16,7 +16,7 @@ from functools import partial
 from functions.gateway import body, completion
 from functions.gateway.attempt import TryAgain
 from functions.gateway.charge import HEADER as COST
-from functions.gateway.exchange import Exchange, Message
+from functions.gateway.exchange import Exchange
 from functions.gateway.recording import Recording
 from functions.gateway.stage import Handler
 from shared import telemetry
@@ -24,6 +24,7 @@ from shared.core.errors import InvalidRequest, OmniError, Unavailable
 from shared.idempotency import LEASE_S, Claim, IdempotencyKeys, KeyedRequest
 from shared.settings import Settings
 from shared.telemetry import series
+from shared.web.asgi import Message
 from shared.web.reply import Reply
 
 HEADER = b"idempotency-key"

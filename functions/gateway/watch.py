@@ -3,8 +3,8 @@
 import asyncio
 from types import TracebackType
 
-from functions.gateway.body import CallerLeft
 from functions.gateway.exchange import Exchange
+from shared.web.asgi import CallerLeft
 
 WATCH_AFTER_S = 0.25
 """Most requests are answered before; only longer ones pay for a second task."""

@@ -24,6 +24,7 @@ from shared.identity import require_scope
 from shared.manifest import Route, Router
 from shared.ports.clock import Clock
 from shared.settings import Settings
+from shared.web.asgi import CallerLeft, check_head, look_into, read_body
 from shared.web.door import Door
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
@@ -91,7 +92,7 @@ class Edge:
             with ExitStack() as held:
                 response = await self._response(request, facts, held)
                 await response(scope, receive, send_with_id)
-        except ClientDisconnect:
+        except (CallerLeft, ClientDisconnect):
             return
         finally:
             self._record(facts)
@@ -116,14 +117,14 @@ class Edge:
             if error.status >= 500:
                 log.error(error.message, extra={"fields": {"request_id": facts.request_id, "detail": error.detail}})
             return _sent(Reply.problem(error, facts.request_id))
-        except ClientDisconnect:
+        except CallerLeft:
             raise
         except Exception:  # The edge: whatever is left becomes a 500 in the one shape, and its story goes to the log.
             log.exception("unexpected error", extra={"fields": {"request_id": facts.request_id}})
             return _sent(Reply.problem(OmniError(), facts.request_id))
 
     async def _answer(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
-        caller.check_head(request, self._settings.max_header_bytes)
+        check_head(request.scope, self._settings.max_header_bytes)
         path = self._door.path(request.scope["path"])
         route, _ = self._router.find(request.method, path)
         facts.route = route.name
@@ -131,7 +132,9 @@ class Edge:
             await self._let_in(request, route, facts)
         if route.kind == "system":
             return await self._page(request, path)
-        content = await caller.body(request, self._settings)
+        declared = request.headers.get("content-length", "0").encode("latin-1")
+        most, within_s = self._settings.max_body_bytes, self._settings.body_timeout_s
+        content = await read_body(request.receive, declared, most, within_s)
         if route.name == TASKS_RUN.name:
             return await self._job(parse(WakeUp, content), request.headers.get("x-cloudtasks-queuename", ""))
         return await self._infer(request, route, content, facts, held)
@@ -169,7 +172,7 @@ class Edge:
     async def _infer(
         self, request: Request, route: Route, content: bytes, facts: RequestFacts, held: ExitStack
     ) -> Response:
-        plan, answer = self._inference.open(route.name, content)
+        plan, answer = await look_into(content, self._inference.open, route.name, content)
         facts.model, facts.usage = plan.calls[0]["model"], answer.usage
         self._permit(facts)
         self._slots.acquire()

@@ -8,9 +8,7 @@ from jobs.ml_worker.completions.usage import Usage
 from shared import telemetry
 from shared.core.keys import Caller
 from shared.telemetry import RequestLog, series
-
-CALLER_LEFT = 499
-"""Counted when the caller left before the answer began (nginx's number)."""
+from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
 
 @dataclass(slots=True)
@@ -23,7 +21,7 @@ class RequestFacts:
     caller: Caller | None = None
     model: str = ""
     usage: Usage = field(default_factory=Usage)
-    status: int = CALLER_LEFT
+    status: int = CLIENT_CLOSED_REQUEST
     reply_headers: list[tuple[str, str]] = field(default_factory=list)
 
     def measure(self, ended: float) -> None:

@@ -1,6 +1,6 @@
 """Request bodies: bytes → JSON → a checked model. Whatever the bytes are, the worst answer is a 400 that says why.
 
-Pydantic is imported by `parse` alone, so that the gateway, which only checks the depth, starts without it.
+Pydantic is imported by `parse` alone: what needs only the rest starts without it.
 """
 
 import re
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from shared.core.errors import InvalidRequest
+from shared.web.structure import check_structure
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -17,14 +18,11 @@ if TYPE_CHECKING:
     M = TypeVar("M", bound=BaseModel)
 
 MAX_DEPTH = 64
+MOST_FIELDS = 100
+"""More than any request has."""
 SHOWN = 300
 """Characters of a message that repeats what the caller sent."""
 
-STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+["\\]?', re.DOTALL)
-"""JSON strings, the last one possibly cut off: once begun it always matches, which keeps the scan linear."""
-NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-
-TOO_DEEP = "The body is nested too deep: {} levels are allowed."
 PHRASES = {
     "missing": "is required",
     "extra_forbidden": "is not a field of this request",
@@ -40,20 +38,10 @@ NOISE = re.compile(r"^(Value error, |(Input|String|List|Dictionary|Value) (?=sho
 FieldPath = tuple[str | int, ...]
 
 
-def check_depth(body: bytes, max_depth: int) -> None:
-    """InvalidRequest (code `too_deep`) when brackets nest deeper than `max_depth`; blind to whether it is JSON."""
-    if body.count(b"[") + body.count(b"{") <= max_depth:
-        return
-    depth = 0
-    for bracket in STRINGS.sub(b"", body).translate(None, NOT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > max_depth:
-            raise InvalidRequest(TOO_DEEP.format(max_depth), code="too_deep")
-
-
 def decode(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """The JSON value of `body`; InvalidRequest (code `invalid_json` or `too_deep`) when there is none."""
-    check_depth(body, max_depth)
+    """The JSON value of `body`; InvalidRequest (code `invalid_json`, `too_deep` or `too_many_values`) when there is
+    none, or too much of it."""
+    check_structure(body, max_depth)
     try:
         return msgspec.json.decode(body)
     except UnicodeDecodeError:
@@ -69,10 +57,20 @@ def parse(model: "type[M]", body: bytes, max_depth: int = MAX_DEPTH) -> "M":
     from pydantic import ValidationError
 
     value = decode(body, max_depth)
+    _refuse_a_flood_of_fields(model, value)
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise _refusal(value, error.errors(include_url=False)) from None
+        raise _refusal(value, error.errors(include_url=False, include_input=False)) from None
+
+
+def _refuse_a_flood_of_fields(model: "type[BaseModel]", value: Any) -> None:
+    """Pydantic would describe every unknown field, which takes a thousand times the memory of the body."""
+    if isinstance(value, dict) and model.model_config.get("extra") == "forbid" and len(value) > MOST_FIELDS:
+        unknown = next(name for name in value if name not in model.model_fields)
+        raise InvalidRequest(
+            f"'{unknown[:SHOWN]}' {PHRASES['extra_forbidden']}.", param=unknown[:SHOWN], code="invalid_value"
+        )
 
 
 def _malformed(body: bytes, reason: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from functions.gateway.exchange import Exchange, Receive, Send
+from functions.gateway.exchange import Exchange
 from shared.ports.upstream import OutgoingRequest, Response
+from shared.web.asgi import Receive, Send
 from tests.fakes import FakeResponse, FakeUpstream
 from tests.gateway.conftest import CHAT, World
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from functions.gateway.exchange import Message
 from functions.gateway.flight import Flight
 from functions.gateway.recording import MOST_BYTES
 from shared.adapters.redis_cache import RedisCache
 from shared.ports.upstream import TimedOut
 from shared.redis import connect
+from shared.web.asgi import Message
 from tests.fakes import FakeResponse
 from tests.gateway.answers import STREAM, answer, tokens_out
 from tests.gateway.calls import Call, GatedUpstream, bare_exchange, never, until

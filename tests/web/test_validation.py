@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from shared.core.errors import InvalidRequest
 from shared.web.schemas.chat import ChatRequest, CompletionRequest
 from shared.web.schemas.keys import KeyRequest
-from shared.web.validation import check_depth, decode, parse
+from shared.web.structure import check_structure
+from shared.web.validation import decode, parse
 
 TEXTS = st.text() | st.text('[]{}"\\')
 VALUES = st.recursive(
@@ -75,10 +76,10 @@ def test_json_is_decoded_to_what_it_says(value: Any) -> None:
 def test_depth_counts_brackets_that_nest_and_none_inside_texts(value: Any, max_depth: int) -> None:
     body = json.dumps(value, ensure_ascii=False).encode()
     if nesting(value) <= max_depth:
-        check_depth(body, max_depth)
+        check_structure(body, max_depth)
     else:
         with pytest.raises(InvalidRequest):
-            check_depth(body, max_depth)
+            check_structure(body, max_depth)
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":'])

@@ -74,6 +74,24 @@ def test_400_names_the_field_of_a_text(app: Application, fields: dict[str, Any],
     assert (status, found) == (400, param)
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "param"),
+    [
+        (PATH, {"messages": [{"role": "user", "content": "a" * 100 * 128}]}, "messages"),
+        (PATH, {"messages": [{"role": "user", "content": [{"type": "text", "text": "a" * 100 * 128}]}]}, "messages"),
+        ("/v1/completions", {"prompt": "a" * 100 * 128}, "prompt"),
+        ("/v1/completions", {"prompt": [1] * 100}, "prompt"),
+    ],
+)
+def test_400_for_a_prompt_that_cannot_fit_whatever_the_vocabulary(
+    tmp_path: Path, path: str, fields: dict[str, Any], param: str
+) -> None:
+    app = Application(tmp_path, FakeEngine(Running("http://engine", 100, shared_context=100)))
+    response = app.request("POST", path, json={"model": MODEL} | fields)
+    assert problem(response) == (400, "context_length_exceeded", param)
+    assert [each.url for each in app.upstream.requests] == ["http://engine/v1/completions"], "asked once, at its start"
+
+
 def test_401_without_a_valid_key(app: Application) -> None:
     for key in (None, "wrong"):
         assert problem(app.request("POST", PATH, key=key, json=CHAT))[:2] == (401, "invalid_api_key")

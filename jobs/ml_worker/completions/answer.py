@@ -14,9 +14,9 @@ from jobs.ml_worker.completions.shape import Event, Shape
 from jobs.ml_worker.completions.usage import Usage
 from jobs.ml_worker.engines import events, refusals
 from jobs.ml_worker.engines.engine import Running
-from jobs.ml_worker.engines.openai_http import CHAT, EngineClient, prompt_field
+from jobs.ml_worker.engines.openai_http import CHAT, EngineClient, fewest_tokens, prompt_field
 from jobs.ml_worker.engines.shared_context import SharedContext
-from shared.core.errors import UpstreamFailed
+from shared.core.errors import OmniError, UpstreamFailed
 from shared.web import sse
 
 
@@ -121,13 +121,20 @@ class Answer:
         """What the call can grow to; not counted where the engine looks after its context itself."""
         if not self._model.running.shared_context:
             return 0
-        prompt, most = await self._model.client.prompt_tokens(path, body), self._model.running.context
+        most = self._model.running.context
+        if fewest_tokens(path, body) >= most:  # to count them exactly would take the engine seconds
+            raise _too_long(path, most, "more")
+        prompt = await self._model.client.prompt_tokens(path, body)
         if prompt >= most:
-            field = prompt_field(path)
-            raise refusals.too_long(
-                f"This model's context holds {most} tokens, prompt and answer together; '{field}' has {prompt}.", field
-            )
+            raise _too_long(path, most, str(prompt))
         return min(prompt + self._plan.max_tokens, most)
+
+
+def _too_long(path: str, most: int, has: str) -> OmniError:
+    field = prompt_field(path)
+    return refusals.too_long(
+        f"This model's context holds {most} tokens, prompt and answer together; '{field}' has {has}.", field
+    )
 
 
 async def _until_done(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

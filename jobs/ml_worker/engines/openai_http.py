@@ -18,6 +18,9 @@ PROMPT_FIELDS = ("model", "messages", "tools", "tool_choice")
 HEADERS = [("content-type", "application/json"), ("connection", "close")]
 """llama.cpp closes a connection that was idle for 5 s, and one kept for later may be gone just as it is used."""
 
+LONGEST_TOKEN = 128
+"""Characters; the longest in use are runs of that many blanks."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,6 +74,21 @@ class EngineClient:
 def prompt_field(path: str) -> str:
     """The request field that holds the prompt."""
     return "messages" if path == CHAT else "prompt"
+
+
+def fewest_tokens(path: str, body: dict[str, Any]) -> int:
+    """No prompt of this size has fewer tokens, whatever the model's vocabulary is."""
+    if path == CHAT:
+        return sum(_characters(message.get("content")) for message in body["messages"]) // LONGEST_TOKEN
+    prompt = body["prompt"]
+    return len(prompt) if isinstance(prompt, list) else len(prompt) // LONGEST_TOKEN
+
+
+def _characters(content: Any) -> int:
+    """Of text; images and sounds are not counted."""
+    if isinstance(content, list):
+        return sum(len(part.get("text", "")) for part in content)
+    return len(content or "")
 
 
 @contextmanager

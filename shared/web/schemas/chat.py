@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.web.schemas.messages import (
+    MOST_TOOLS,
     FunctionCall,
     FunctionDefinition,
     Message,
     NamedFunction,
-    Tool,
     ToolCall,
     ToolChoice,
+    Tools,
 )
 from shared.web.schemas.strict import Open
 
@@ -22,7 +23,11 @@ Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
-Stops = str | Annotated[list[str], Field(max_length=4)]
+MOST_MESSAGES = 4096
+Prompts = Annotated[list[str], Field(fail_fast=True)]
+TokenIds = Annotated[list[int], Field(fail_fast=True)]
+Tokenised = Annotated[list[TokenIds], Field(fail_fast=True)]
+Stops = str | Annotated[list[str], Field(max_length=4, fail_fast=True)]
 
 
 class StreamOptions(Open):
@@ -46,7 +51,7 @@ class Sampling(Open):
     """The same seed and parameters give the same answer, as far as the server can."""
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    logit_bias: dict[str, Bias] | None = None
+    logit_bias: Annotated[dict[str, Bias], Field(max_length=1024, fail_fast=True)] | None = None
     """Token id → what is added to its logit."""
     stream: bool | None = None
     """Sends the answer as server-sent events while it is generated."""
@@ -86,22 +91,22 @@ class ChatRequest(Sampling):
         }
     )
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)]
     max_completion_tokens: TokenLimit | None = None
     """The newer name of `max_tokens`."""
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     """Needs `logprobs: true`."""
     response_format: ResponseFormat | None = None
-    tools: list[Tool] | None = None
+    tools: Tools | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[FunctionDefinition] | None = None
+    functions: Annotated[list[FunctionDefinition], Field(max_length=MOST_TOOLS, fail_fast=True)] | None = None
     """The older name of `tools`."""
     function_call: Literal["none", "auto"] | NamedFunction | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    modalities: list[Literal["text", "audio"]] | None = None
-    metadata: dict[str, str] | None = None
+    modalities: Annotated[list[Literal["text", "audio"]], Field(max_length=2, fail_fast=True)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16, fail_fast=True)] | None = None
     store: bool | None = None
     service_tier: str | None = None
 
@@ -120,7 +125,7 @@ class CompletionRequest(Sampling):
         }
     )
 
-    prompt: str | Annotated[list[str] | list[int] | list[list[int]], Field(min_length=1)]
+    prompt: str | Annotated[Prompts | TokenIds | Tokenised, Field(min_length=1)]
     """Text or token ids; a list of them asks for one answer each."""
     suffix: str | None = None
     echo: bool | None = None

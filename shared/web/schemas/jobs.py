@@ -9,7 +9,7 @@ from shared.web.schemas.strict import Open, Strict
 Priority = Literal["low", "normal", "high"]
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
-Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16, fail_fast=True)]
 
 
 JobEvent = Literal["job.succeeded", "job.failed", "job.cancelled", "job.expired"]

@@ -31,7 +31,7 @@ class KeyTerms(Strict):
     name: Name
     """For people: shown in lists."""
     tier: GrantableTier = "free"
-    scopes: list[GrantableScope] = Field(default=["inference", "jobs"], min_length=1)
+    scopes: list[GrantableScope] = Field(default=["inference", "jobs"], min_length=1, max_length=100)
     requests_per_minute: Most | None = None
     """Instead of the tier's limit; 0 means no limit, null the tier's. So in all limits."""
     tokens_per_minute: Most | None = None

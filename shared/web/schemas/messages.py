@@ -6,6 +6,8 @@ from pydantic import Field
 
 from shared.web.schemas.strict import Open
 
+MOST_PARTS = 1024
+MOST_TOOLS = 128
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -46,9 +48,11 @@ class FilePart(Open):
     file: dict[str, Any]
 
 
-Texts = Annotated[list[TextPart], Field(min_length=1)]
+Texts = Annotated[list[TextPart], Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)]
 UserPart = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")]
+UserParts = Annotated[list[UserPart], Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)]
 AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
+AssistantParts = Annotated[list[AssistantPart], Field(max_length=MOST_PARTS, fail_fast=True)]
 
 
 class FunctionCall(Open):
@@ -75,6 +79,7 @@ class CustomToolCall(Open):
 
 
 ToolCall = Annotated[FunctionToolCall | CustomToolCall, Field(discriminator="type")]
+ToolCalls = Annotated[list[ToolCall], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 
 class SystemMessage(Open):
@@ -85,16 +90,16 @@ class SystemMessage(Open):
 
 class UserMessage(Open):
     role: Literal["user"]
-    content: str | Annotated[list[UserPart], Field(min_length=1)]
+    content: str | UserParts
     name: str | None = None
 
 
 class AssistantMessage(Open):
     role: Literal["assistant"]
-    content: str | list[AssistantPart] | None = None
+    content: str | AssistantParts | None = None
     """May be absent when the answer was a tool call."""
     refusal: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: ToolCalls | None = None
     function_call: FunctionCall | None = None
     name: str | None = None
 
@@ -140,6 +145,7 @@ class CustomTool(Open):
 
 
 Tool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
+Tools = Annotated[list[Tool], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 
 class NamedFunction(Open):
@@ -158,7 +164,7 @@ class CustomChoice(Open):
 
 class AllowedTools(Open):
     mode: Literal["auto", "required"]
-    tools: list[dict[str, Any]]
+    tools: Annotated[list[dict[str, Any]], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 
 class AllowedToolsChoice(Open):

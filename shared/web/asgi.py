@@ -1,0 +1,74 @@
+"""What the gateway and the worker both do with a raw ASGI request: its head and its body, within bounds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, ParamSpec, TypeVar
+
+from shared.core.errors import BodyTimeout, HeadersTooLarge, PayloadTooLarge
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+CLIENT_CLOSED_REQUEST = 499
+"""What the metrics count when the caller left before the answer began (nginx's number)."""
+LARGE_BYTES = 256 * 1024
+"""A body of more is looked into beside the event loop, which has others to serve."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CallerLeft(Exception):
+    """The caller closed the connection."""
+
+
+def check_head(scope: Message, most: int) -> None:
+    """HeadersTooLarge when path, query and headers have more than `most` bytes together."""
+    size = len(scope["path"]) + len(scope["query_string"])
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
+    if size > most:
+        raise HeadersTooLarge(f"The request head may have {most} bytes at most.")
+
+
+async def read_body(receive: Receive, declared: bytes, most: int, within_s: float) -> bytes:
+    """The whole body, whose `content-length` is `declared`. PayloadTooLarge, BodyTimeout, or CallerLeft when the caller
+    hangs up half-way."""
+    require_size(declared, most)
+    try:
+        async with asyncio.timeout(within_s):
+            return await _collected(receive, most)
+    except TimeoutError:
+        raise BodyTimeout(f"The body did not arrive within {within_s:g} s.") from None
+
+
+def require_size(declared: bytes, most: int) -> None:
+    """PayloadTooLarge when the announced length is more than `most`, or no length."""
+    require_at_most(int(declared) if declared.isdigit() else most + 1, most)
+
+
+def require_at_most(size: int, most: int) -> None:
+    if size > most:
+        raise PayloadTooLarge(f"The body may have {most} bytes at most.")
+
+
+async def look_into(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The work's result; it is done in a thread when the body it looks into is large."""
+    if len(body) > LARGE_BYTES:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
+
+
+async def _collected(receive: Receive, most: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CallerLeft
+        part = message.get("body", b"")
+        size += len(part)
+        require_at_most(size, most)
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
