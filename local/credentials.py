@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -20,14 +20,20 @@ class Credentials:
     signing_key: str
     key_pepper: str
     master_key: str
+    webhook_key: str = ""
+    """Files from before there were webhooks have none; it is added."""
 
     @classmethod
     def made_once(cls, state_dir: Path, token: Callable[[], str]) -> "Credentials":
         """The secrets of this state folder. `token` makes a new unguessable text, as `secrets.token_hex` does."""
         file = state_dir / FILE
         if file.exists():
-            return cls._read(file)
-        made = cls(token(), token(), f"master-key-{TENANT}-{token()}")
+            made = cls._read(file)
+            if made.webhook_key:
+                return made
+            made = replace(made, webhook_key=token())
+        else:
+            made = cls(token(), token(), f"master-key-{TENANT}-{token()}", token())
         write_private(file, msgspec.json.format(msgspec.json.encode(asdict(made))).decode() + "\n")
         return made
 

@@ -15,6 +15,8 @@ PYTHON = sys.executable
 FUNCTIONS_FRAMEWORK = str(Path(sys.executable).with_name("functions-framework"))
 FRAMEWORK_VARIABLES = frozenset({"DEBUG", "FUNCTION_TARGET", "FUNCTION_SOURCE", "FUNCTION_SIGNATURE_TYPE", "WORKERS"})
 """Variables by which the Functions Framework would take other options than ours; `DEBUG` is often set by chance."""
+ROUTES_THREADS = "32"
+"""Of the route functions' server: webhooks to slow receivers take up to 16 of them, and callers need the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Stack:
     def _server(self, name: str, port: int, *command: str, grace_s: float) -> Program:
         behind_gateway = "0" if name == "gateway" else "1"
         environment = {**self._environment(), "HOST": HOST, "PORT": str(port), "RUN_AS_INTERNAL": behind_gateway}
+        environment.setdefault("THREADS", ROUTES_THREADS)
         return Program(name, command, environment, CHECKOUT, f"http://{HOST}:{port}/ready", grace_s)
 
     def _environment(self) -> dict[str, str]:
@@ -55,6 +58,7 @@ class Stack:
         return {
             "OMNI_SIGNING_KEY": self.credentials.signing_key,
             "OMNI_KEY_PEPPER": self.credentials.key_pepper,
+            "OMNI_WEBHOOK_KEY": self.credentials.webhook_key,
             **inherited,
             **self.model.environment,
             "API_KEYS": ",".join(key for key in api_keys if key),

@@ -24,9 +24,10 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     methods: tuple[str, ...]
     path: str
-    kind: Literal["inference", "function", "schedule", "system"]
+    kind: Literal["inference", "function", "schedule", "task", "system"]
     """`inference` is forwarded to a model's upstream, `function` is a Cloud Function of its own, `schedule` is one
-    that Cloud Scheduler calls; `system` is answered by every process itself and stands in SYSTEM, not in the file."""
+    that Cloud Scheduler calls, `task` one that the queue calls; `system` is answered by every process itself and stands
+    in SYSTEM, not in the file."""
     tag: str
     summary: str
     scope: Scope | None = None
@@ -76,7 +77,7 @@ def system(settings: Settings) -> tuple[Route, ...]:
 
 def behind_the_gateway(settings: Settings) -> list[Route]:
     """What the gateway answers or forwards."""
-    return [route for route in (*load(), *system(settings)) if route.kind != "schedule"]
+    return [route for route in (*load(), *system(settings)) if route.kind not in ("schedule", "task")]
 
 
 def load(path: Path = MANIFEST) -> tuple[Route, ...]:

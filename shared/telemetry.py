@@ -47,6 +47,7 @@ STORE_READS = Counter(
 STORE_FAILING = Gauge("omni_store_failing", "1 when the store could not be reached the last time it was asked.")
 SECRETS_FAILING = Gauge("omni_secrets_failing", "1 while last known secrets are used, as their source does not answer.")
 JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
+WEBHOOK_ATTEMPTS = Counter("omni_webhook_attempts_total", "Webhooks sent, by what came of it.", ("outcome",))
 JOBS_RUNNING = Gauge("omni_jobs_running", "Jobs this process runs now.")
 SLOTS_BUSY = Gauge("omni_worker_slots_busy", "Slots of the engine in use.")
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from shared.core import webhooks
+from shared.core.job_documents import BadDocument
 from shared.core.jobs import Job
 from shared.core.webhooks import GONE, Attempt, Delivery
 from shared.job_view import view
@@ -31,7 +32,11 @@ def to_document(delivery: Delivery) -> Document:
 
 
 def from_document(document: Document) -> Delivery:
-    return msgspec.convert(document, Delivery)
+    """BadDocument when it is none."""
+    try:
+        return msgspec.convert(document, Delivery)
+    except msgspec.ValidationError as error:
+        raise BadDocument(f"webhook {document.get('id')!r}: {error}") from error
 
 
 class DeliveryRecords:

@@ -6,10 +6,10 @@ import logging
 import msgspec
 
 from shared.core.errors import Unavailable
+from shared.core.queues import WEBHOOK
 from shared.core.webhooks import Delivery
 from shared.ports.queue import Queue, Task
 
-QUEUE = "webhook"
 ROUTE, PATH = "webhooks_deliver", "/internal/tasks/webhooks"
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class WebhookWakeUps:
         name = hashlib.sha256(f"{delivery.id}:{delivery.seq}".encode()).hexdigest()[:40]
         body = msgspec.json.encode({"id": delivery.id, "seq": delivery.seq})
         try:
-            self._queue.enqueue(Task(QUEUE, name, self._url, body, delivery.next_attempt_at or 0.0))
+            self._queue.enqueue(Task(WEBHOOK, name, self._url, body, delivery.next_attempt_at or 0.0))
         except Unavailable as error:
             log.warning("no wake-up sent", extra={"fields": {"webhook": delivery.id, "detail": error.detail}})
             return False

@@ -9,6 +9,7 @@ from shared.measured_store import MeasuredStore
 from shared.ports.blobs import Blobs
 from shared.ports.cache import Cache
 from shared.ports.clock import Clock
+from shared.ports.courier import Courier
 from shared.ports.limiter import Limiter, SharedLimiter
 from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
@@ -110,6 +111,12 @@ class Ports:
         if not (project := self.settings.project or (emulator and LOCAL_PROJECT)):
             raise SettingsError("OMNI_PROJECT is missing: OMNI_STATE=firestore uses that project's database")
         return FirestoreStore(Firestore(project, self.settings.firestore_database, emulator))
+
+    @cached_property
+    def courier(self) -> Courier:
+        from shared.adapters.httpx_courier import HttpxCourier
+
+        return HttpxCourier(allow_private=self.settings.is_local)
 
     @cached_property
     def _redis(self) -> "Redis":

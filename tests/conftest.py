@@ -13,7 +13,15 @@ from tests.firestore_emulator import FirestoreEmulator
 IN_CI = os.environ.get("CI") == "true"
 SETTINGS = frozenset(field.metadata["env"] for field in fields(Settings))
 SECRETS = frozenset(
-    {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_REDIS_PASSWORD", "OMNI_API_KEY", "OMNI_BASE_URL"}
+    {
+        "API_KEYS",
+        "OMNI_SIGNING_KEY",
+        "OMNI_KEY_PEPPER",
+        "OMNI_WEBHOOK_KEY",
+        "OMNI_REDIS_PASSWORD",
+        "OMNI_API_KEY",
+        "OMNI_BASE_URL",
+    }
 )
 
 

@@ -9,6 +9,7 @@ from shared.limit_policy import LimitPolicy
 from shared.retention import Retention
 from shared.settings import Settings
 from shared.uploads import Uploads
+from shared.webhooks import Webhooks
 from shared.wiring import Ports
 
 
@@ -22,3 +23,4 @@ class Context:
     files: Files
     uploads: Uploads
     retention: Retention
+    webhooks: Webhooks

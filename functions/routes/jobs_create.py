@@ -28,6 +28,8 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     given = _with_model(wanted)
     _check_input(_task(wanted.task), given, context.settings.max_json_depth)
     _check_model(given["model"], incoming.caller, context)
+    if wanted.webhook:
+        context.webhooks.require_usable(incoming.caller.tenant, wanted.webhook.url)
     job = context.jobs.create(
         JobOrder(
             tenant=incoming.caller.tenant,
@@ -40,6 +42,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             priority=wanted.priority,
             weight=WEIGHTS[incoming.caller.tier],
             metadata=wanted.metadata,
+            webhook=wanted.webhook.model_dump() if wanted.webhook else None,
             trace_id=incoming.request_id,
         )
     )

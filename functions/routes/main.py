@@ -28,6 +28,7 @@ from shared.web.flask import FlaskEdge, Handler
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
+from shared.webhooks import Webhooks
 from shared.wiring import Ports
 
 ALL = "routes"
@@ -69,6 +70,7 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
         files,
         uploads,
         Retention(files, uploads, ports.clock),
+        Webhooks(ports.store, ports.queue, ports.courier, ports.secrets, ports.clock, settings),
     )
     handlers = {route.name: _handler(route, context) for route in served}
     return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", _readiness(ports)))

@@ -6,11 +6,13 @@ header has none: whatever stands there, or has made of it a connection's address
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+TRANSLATED = tuple(map(ip_network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")))
+"""IPv4-compatible, NAT64, Teredo, 6to4."""
 SUBSCRIBER_BITS = 64
 """An IPv6 subscriber gets at least a /64 of addresses, and may use any of them."""
 
@@ -36,6 +38,15 @@ def subscriber(address: Address | None) -> str:
 def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     """Whether the address is in one of the networks; True when there are none to be in."""
     return not networks or (address is not None and any(address in network for network in networks))
+
+
+def is_public(text: str) -> bool:
+    """Whether an address belongs to the open internet. Private, local, shared, reserved and multicast ones do not,
+    and neither do those that carry an IPv4 address to a translator, where it could be any of them."""
+    address = _parsed(text.partition("%")[0])
+    if address is None or not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    return not any(address.version == network.version and address in network for network in TRANSLATED)
 
 
 def _parsed(text: str) -> Address | None:

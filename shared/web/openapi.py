@@ -12,6 +12,7 @@ from shared.core import errors
 from shared.core.errors import OmniError
 from shared.core.jobs import State
 from shared.core.keys import Scope
+from shared.core.webhooks import State as DeliveryState
 from shared.manifest import Route
 from shared.web.schemas import MODELS
 
@@ -45,8 +46,9 @@ TAGS = {
     "Models": "The models there are.",
     "Jobs": "Work that outlives the request: queued, run once, and kept with its result.",
     "Files": "What batches read and write. Kept for 30 days at most.",
+    "Webhooks": "What is told to the addresses that jobs name, and the secrets that sign it.",
     "Keys": "Managed API keys. Needs a key with the scope `admin`.",
-    "Schedules": "Called by the platform's scheduler with a signed caller; the gateway does not pass them on.",
+    "Schedules": "Called by scheduler and queue with a signed caller; the gateway does not pass them on.",
     "System": "What a process tells of itself. Needs no key.",
 }
 
@@ -66,6 +68,8 @@ QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
     "order": ({"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "By the time they were made."),
     "purpose": ({"type": "string", "enum": ["batch", "batch_output"]}, "Only those for this purpose."),
     "tenant": ({"type": "string"}, "Only this tenant's."),
+    "job": ({"type": "string"}, "Only this job's."),
+    "outcome": ({"type": "string", "enum": [state.value for state in DeliveryState]}, "Only those that stand there."),
 }
 """What the names in the manifest's `query` mean; a name means the same on every route."""
 

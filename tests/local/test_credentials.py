@@ -18,10 +18,20 @@ def test_the_secrets_of_a_folder_are_made_once(tmp_path: Path) -> None:
     assert Credentials.made_once(tmp_path, numbered) == Credentials.made_once(tmp_path, numbered)
 
 
-def test_the_three_secrets_differ(tmp_path: Path) -> None:
+def test_the_four_secrets_differ(tmp_path: Path) -> None:
     made = Credentials.made_once(tmp_path, numbered)
 
-    assert len({made.signing_key, made.key_pepper, made.master_key}) == 3
+    assert len({made.signing_key, made.key_pepper, made.master_key, made.webhook_key}) == 4
+
+
+def test_a_folder_from_before_webhooks_keeps_its_secrets_and_gets_one_more(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text('{"signing_key": "s", "key_pepper": "p", "master_key": "m"}')
+
+    made = Credentials.made_once(tmp_path, numbered)
+
+    assert (made.signing_key, made.key_pepper, made.master_key) == ("s", "p", "m")
+    assert made.webhook_key
+    assert Credentials.made_once(tmp_path, numbered) == made
 
 
 def test_the_master_key_is_a_master_of_the_local_tenant(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ MODEL = ModelChoice("small", "", Path("/models.toml"))
 
 
 def programs(**inherited: str) -> dict[str, Program]:
-    credentials = Credentials("signing", "pepper", "master-key-local-1")
+    credentials = Credentials("signing", "pepper", "master-key-local-1", "webhooks")
     stack = Stack(inherited, "sqlite", Path("/state"), Addresses(8080, 20001, 20002), credentials, MODEL)
     return {program.name: program for program in stack.programs()}
 

@@ -20,6 +20,7 @@ SECRETS = {
     "API_KEYS": "prod-key-acme-1,free-key-ann-1,master-key-root-1",
     "OMNI_SIGNING_KEY": "signing",
     "OMNI_KEY_PEPPER": "pepper",
+    "OMNI_WEBHOOK_KEY": "webhooks",
 }
 ADMIN = Caller("k-admin", "root", Tier.MASTER, frozenset({Scope.ADMIN, Scope.JOBS, Scope.INFERENCE}), 0)
 ACME = Caller("k-acme", "acme", Tier.PREMIUM, frozenset({Scope.JOBS, Scope.INFERENCE}), 1000)

@@ -49,6 +49,8 @@ class JobRequest(Strict):
     """Longest run of one attempt, seconds; null means the longest allowed."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often it is tried, the first time included, while the failures are passing ones."""
+    webhook: JobWebhook | None = None
+    """Where to tell of its end; the tenant needs a webhook secret first."""
 
 
 class JobWebhookView(Open):
