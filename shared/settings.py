@@ -77,6 +77,13 @@ class Settings:
     max_json_depth: int = knob(
         64, "OMNI_MAX_JSON_DEPTH", "Deepest nesting of a JSON body; more is answered with 400.", unit="levels", least=1
     )
+    head_timeout_s: float = knob(
+        15.0,
+        "OMNI_HEAD_TIMEOUT_S",
+        "Time a caller has to send the request's head; after that the gateway closes the connection.",
+        unit="s",
+        least=0.1,
+    )
     body_timeout_s: float = knob(
         30.0, "OMNI_BODY_TIMEOUT_S", "Time a caller has to send the body; after that 408.", unit="s", least=0.1
     )

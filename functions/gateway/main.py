@@ -16,6 +16,7 @@ from shared import reporting, telemetry
 from shared.readiness import Remembered, Services, limits, secret_source, secrets_check
 from shared.settings import Settings
 from shared.web.asgi import Message, Receive, Send
+from shared.web.heads import bound_heads
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 
@@ -27,6 +28,7 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     telemetry.start_logging("gateway", settings.log_level)
     reporting.start_errors(settings, "gateway")
     application = build(settings, Ports(settings))
+    bound_heads(settings.head_timeout_s)
 
     async def gateway(request: Request) -> Gateway:
         request.app.middleware_stack = application

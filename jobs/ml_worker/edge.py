@@ -24,7 +24,7 @@ from shared.identity import require_scope
 from shared.manifest import Route, Router
 from shared.ports.clock import Clock
 from shared.settings import Settings
-from shared.web.asgi import CallerLeft, check_head, look_into, read_body
+from shared.web.asgi import CallerLeft, check_head, look_into, read_body, refuse_ambiguity
 from shared.web.door import Door
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
@@ -125,6 +125,7 @@ class Edge:
 
     async def _answer(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
         check_head(request.scope, self._settings.max_header_bytes)
+        refuse_ambiguity(request.scope["headers"])
         path = self._door.path(request.scope["path"])
         route, _ = self._router.find(request.method, path)
         facts.route = route.name

@@ -28,6 +28,7 @@ from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
 from shared.web.door import Door
+from shared.web.heads import bounded_heads
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 
@@ -69,6 +70,7 @@ def main() -> None:
         worker.application,
         settings.host,
         settings.port,
+        http=bounded_heads(settings.head_timeout_s),
         log_config=None,
         access_log=False,
         server_header=False,

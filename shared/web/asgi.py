@@ -1,10 +1,10 @@
 """What the gateway and the worker both do with a raw ASGI request: its head and its body, within bounds."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, ParamSpec, TypeVar
 
-from shared.core.errors import BodyTimeout, HeadersTooLarge, PayloadTooLarge
+from shared.core.errors import BodyTimeout, HeadersTooLarge, InvalidRequest, PayloadTooLarge
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -12,6 +12,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 CLIENT_CLOSED_REQUEST = 499
 """What the metrics count when the caller left before the answer began (nginx's number)."""
+SAID_ONCE = frozenset({b"authorization", b"content-type", b"host", b"idempotency-key", b"x-api-key", b"x-omni-caller"})
+"""Headers of which a proxy in front might believe the first line and this process the last."""
 LARGE_BYTES = 256 * 1024
 """A body of more is looked into beside the event loop, which has others to serve."""
 
@@ -30,6 +32,17 @@ def check_head(scope: Message, most: int) -> None:
         size += len(name) + len(value)
     if size > most:
         raise HeadersTooLarge(f"The request head may have {most} bytes at most.")
+
+
+def refuse_ambiguity(lines: Iterable[tuple[bytes, bytes]]) -> None:
+    """InvalidRequest when a header that says who asks, or for what, stands there more than once."""
+    seen = set()
+    for name, _ in lines:
+        if name in SAID_ONCE and name in seen:
+            raise InvalidRequest(
+                f"The header '{name.decode()}' was sent more than once.", param=name.decode(), code="duplicate_header"
+            )
+        seen.add(name)
 
 
 async def read_body(receive: Receive, declared: bytes, most: int, within_s: float) -> bytes:

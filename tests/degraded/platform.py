@@ -96,6 +96,7 @@ def running(folder: Path) -> Iterator[Platform]:
             redis_url=redis.url,
             worker_url=worker.url,
             key_cache_s=KEY_CACHE_S,
+            tier_limits="premium.requests_per_minute=100000,premium.tokens_per_minute=0",
         )
         platform = Platform(settings, redis, manager, worker, store, KeyOffice(store), ending)
         platform.functions = WsgiServer(functions(platform.edge))
