@@ -6,9 +6,10 @@ from typing import Any
 from functions.routes.context import Context
 from functions.routes.keys_get import view
 from shared import key_changes
-from shared.core.errors import InvalidRequest, Unavailable
-from shared.core.keys import Scope, Tier, mint, new_id, peppered
-from shared.core.managed_keys import ManagedKey, TextHash
+from shared.core.delegation import excess
+from shared.core.errors import InvalidRequest, PermissionDenied, Unavailable
+from shared.core.keys import Caller, Scope, Tier, mint, new_id, peppered
+from shared.core.managed_keys import ManagedKey, TextHash, credential
 from shared.ports.secrets import Secrets
 from shared.secret import newest_first
 from shared.web.incoming import Incoming
@@ -24,7 +25,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     text, hashed = new_text(key_id, context.ports.secrets)
 
     def make(now: float) -> ManagedKey:
-        return ManagedKey(
+        key = ManagedKey(
             id=key_id,
             tenant=wanted.tenant,
             texts=(TextHash(hashed),),
@@ -32,9 +33,22 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             created_by=incoming.caller.key_id,
             **chosen,
         )
+        require_within(incoming.caller, key, context)
+        return key
 
     key = key_changes.create(context.ports.store, make)
     return Reply.json(view(key, context.limits, key.created_at) | {"key": text}, 201)
+
+
+def require_within(maker: Caller, key: ManagedKey, context: Context) -> None:
+    """PermissionDenied (code `exceeds_own_key`) naming the field in which the key has more than who asks for it."""
+    limits = context.limits
+    if field := excess(maker, limits.of_key(maker), key, limits.of_key(credential(key).caller)):
+        raise PermissionDenied(
+            f"This key may not make or change keys that have more than itself; '{field}' is more.",
+            param=field,
+            code="exceeds_own_key",
+        )
 
 
 def new_text(key_id: str, source: Secrets) -> tuple[str, str]:

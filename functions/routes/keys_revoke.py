@@ -1,13 +1,18 @@
 """DELETE /api/v1/keys/{id}: revokes a managed key. Revoking twice changes nothing."""
 
 from functions.routes.context import Context
+from functions.routes.keys_create import require_within
 from functions.routes.keys_get import view
 from shared import key_changes
-from shared.core.managed_keys import revoke
+from shared.core.managed_keys import ManagedKey, revoke
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:
-    key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, revoke)
+    def edit(key: ManagedKey, now: float) -> ManagedKey:
+        require_within(incoming.caller, key, context)
+        return revoke(key, now)
+
+    key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, edit)
     return Reply.json(view(key, context.limits, context.ports.clock.now()))

@@ -1,7 +1,7 @@
 """POST /api/v1/keys/{id}/rotate: gives a key a new text, shown this once. The older ones work on for `overlap_s`."""
 
 from functions.routes.context import Context
-from functions.routes.keys_create import new_text
+from functions.routes.keys_create import new_text, require_within
 from functions.routes.keys_get import view
 from shared import key_changes
 from shared.core import managed_keys
@@ -18,6 +18,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     text, hashed = new_text(key_id, context.ports.secrets)
 
     def edit(key: ManagedKey, now: float) -> ManagedKey:
+        require_within(incoming.caller, key, context)
         return managed_keys.rotate(key, hashed, wanted.overlap_s, now)
 
     key = key_changes.change(context.ports.store, key_id, incoming.caller.key_id, edit)

@@ -1,7 +1,7 @@
 """PATCH /api/v1/keys/{id}: changes what is named and leaves the rest. A revoked key stays as it is."""
 
 from functions.routes.context import Context
-from functions.routes.keys_create import terms
+from functions.routes.keys_create import require_within, terms
 from functions.routes.keys_get import view
 from shared import key_changes
 from shared.core import managed_keys
@@ -18,7 +18,10 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     chosen = terms(wanted, wanted.model_fields_set, now)
 
     def edit(key: ManagedKey, _: float) -> ManagedKey:
-        return managed_keys.change(key, chosen)
+        require_within(incoming.caller, key, context)
+        changed = managed_keys.change(key, chosen)
+        require_within(incoming.caller, changed, context)
+        return changed
 
     key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, edit)
     return Reply.json(view(key, context.limits, now))
