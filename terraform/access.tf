@@ -59,7 +59,7 @@ resource "google_service_account_iam_member" "tasks" { # a task is sent in the n
   member             = google_service_account.this[each.key].member
 }
 
-# The gateway may call functions and worker, the scheduler the schedules, Cloud Tasks the worker; nobody else anything.
+# The gateway may call functions and worker, the scheduler the schedules, Cloud Tasks the worker and the tasks' rows; nobody else anything.
 
 resource "google_cloud_run_v2_service_iam_member" "gateway" {
   for_each = toset(local.called)
@@ -78,8 +78,8 @@ resource "google_cloud_run_v2_service_iam_member" "scheduler" {
 }
 
 resource "google_cloud_run_v2_service_iam_member" "tasks" {
-  count    = var.worker == null ? 0 : 1
-  name     = google_cloud_run_v2_service.worker[0].name
+  for_each = toset(concat(local.task_rows, var.worker == null ? [] : ["worker"]))
+  name     = each.key == "worker" ? google_cloud_run_v2_service.worker[0].name : google_cloudfunctions2_function.route[each.key].name
   location = var.region
   role     = "roles/run.invoker"
   member   = google_service_account.this["tasks"].member

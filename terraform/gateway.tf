@@ -14,6 +14,7 @@ locals {
     OMNI_PROJECT = var.project
   }
   jobs_environment = {
+    OMNI_ROUTES_URL = local.routes_url # a job's end sends its webhook
     OMNI_WORKER_URL = local.worker_url
   }
   redis_environment = var.redis == null ? {} : {

@@ -1,7 +1,7 @@
 # Values are made here once and never reach the state; a later version is added by hand (docs/05-operate.md).
 
 locals {
-  made_secrets = setunion(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"], var.redis == null ? [] : ["OMNI_REDIS_PASSWORD"])
+  made_secrets = setunion(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"], var.redis == null ? [] : ["OMNI_REDIS_PASSWORD"])
 
   # Who reads what. Behind the gateway only the signature of the caller is checked.
   gateway_secrets = setunion(local.made_secrets, var.own_secrets)
@@ -42,13 +42,13 @@ resource "google_secret_manager_secret" "this" {
 }
 
 ephemeral "random_password" "this" {
-  for_each = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"])
+  for_each = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"])
   length   = 48
   special  = false
 }
 
 resource "google_secret_manager_secret_version" "made" {
-  for_each               = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"])
+  for_each               = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"])
   secret                 = google_secret_manager_secret.this[each.key].id
   secret_data_wo         = "${each.key == "API_KEYS" ? "master-key-root-" : ""}${ephemeral.random_password.this[each.key].result}"
   secret_data_wo_version = 1

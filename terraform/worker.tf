@@ -4,6 +4,7 @@ locals {
   worker_environment = var.worker == null ? {} : merge(local.common_environment, {
     HOST              = "0.0.0.0"
     RUN_AS_INTERNAL   = "1"
+    OMNI_ROUTES_URL   = local.routes_url # a job's end sends its webhook
     OMNI_WORKER_URL   = local.worker_url # it puts jobs that found no slot back into the queue
     OMNI_WORKER_MODEL = var.worker.model
     OMNI_WORKER_SLOTS = tostring(var.worker.slots)

@@ -31,6 +31,10 @@ def test_the_scheduler_may_call_schedules_only(whole: Plan) -> None:
     assert invokers(whole, "scheduler").keys() == {route.name for route in FUNCTIONS if route.kind == "schedule"}
 
 
+def test_cloud_tasks_may_call_the_worker_and_what_is_a_task(whole: Plan) -> None:
+    assert invokers(whole, "tasks").keys() == {"worker", *(each.name for each in FUNCTIONS if each.kind == "task")}
+
+
 def test_nobody_holds_a_role_over_everything(whole: Plan) -> None:
     roles = {each.values["role"] for each in whole.of("google_project_iam_member")}
     assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}

@@ -8,10 +8,10 @@ import pytest
 from shared import manifest
 from tests.terraform.program import Plan, Resource
 
-FUNCTIONS = [route for route in manifest.load() if route.kind in {"function", "schedule"}]
+FUNCTIONS = [route for route in manifest.load() if route.kind in {"function", "schedule", "task"}]
 OF_JOBS = {route.name for route in FUNCTIONS if route.scope in {"jobs", "system"}}
 HANDLERS = Path(__file__).parent.parent.parent / "functions" / "routes"
-MADE = {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"}
+MADE = {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"}
 DIRECT = {"models_list", "models_get", "jobs_create"}
 
 
