@@ -66,6 +66,12 @@ class Addresses:
         return f"http://{HOST}:{self.worker}"
 
 
+def free_port(draw: Callable[[range], int]) -> int:
+    """A port for another process of the stack, which need not be the same the next time."""
+    with ExitStack() as held:
+        return _free_port(None, draw, held)
+
+
 def _free_port(preferred: int | None, draw: Callable[[range], int], held: ExitStack) -> int:
     port = preferred or draw(INTERNAL_PORTS)
     while not _take(port, held):

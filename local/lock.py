@@ -9,12 +9,14 @@ import click
 CHECKOUT = Path(__file__).resolve().parent.parent
 UV = str(Path(sys.executable).with_name("uv"))
 FILES = {
+    "requirements/dev.txt": ("--all-extras",),
     "requirements.txt": ("--extra", "gcp"),
     "requirements/worker.txt": ("--extra", "ml", "--extra", "gcp"),
     "requirements/local.txt": ("--extra", "local"),
-    "requirements/dev.txt": ("--all-extras",),
+    "requirements/cloud.txt": ("--extra", "local", "--extra", "gcp"),
 }
-"""Each file with the extras that it holds. A test sees to it that the last one holds all of the others."""
+"""Each file with the extras that it holds. The first one holds all of the others."""
+WHOLE = next(iter(FILES))
 COMPILE = (
     UV, "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes", "--no-emit-index-url", "--quiet",
     "--python-version", "3.11", "--custom-compile-command", "./omni lock",
@@ -25,7 +27,8 @@ def run() -> int:
     """Writes every file anew; the exit status."""
     for file, extras in FILES.items():
         click.echo(f"Locking {file}")
-        done = subprocess.run([*COMPILE, *extras, "-o", file], cwd=CHECKOUT, check=False)
+        same = () if file == WHOLE else ("--constraints", WHOLE)
+        done = subprocess.run([*COMPILE, *extras, *same, "-o", file], cwd=CHECKOUT, check=False)
         if done.returncode:
             return done.returncode
     return 0

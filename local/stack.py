@@ -1,4 +1,4 @@
-"""The five processes of the local stack, each started by the command that starts it in production."""
+"""The processes of the local stack, each of ours started by the command that starts it in production."""
 
 import sys
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from local.addresses import HOST, Addresses
 from local.credentials import Credentials
 from local.model_choice import ModelChoice
 from local.process import Program
+from local.state_choice import StateChoice
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -17,6 +18,7 @@ FRAMEWORK_VARIABLES = frozenset({"DEBUG", "FUNCTION_TARGET", "FUNCTION_SOURCE", 
 """Variables by which the Functions Framework would take other options than ours; `DEBUG` is often set by chance."""
 ROUTES_THREADS = "32"
 """Of the route functions' server: webhooks to slow receivers take up to 16 of them, and callers need the rest."""
+EMULATOR_GRACE_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,14 @@ class Stack:
 
     inherited: Mapping[str, str]
     """The environment of `./omni up` itself."""
-    state: str
-    """What holds the state, in `state_dir`."""
+    state: StateChoice
     state_dir: Path
     addresses: Addresses
     credentials: Credentials
     model: ModelChoice
 
     def programs(self) -> tuple[Program, ...]:
-        """In the order in which they are stopped, callers before what they call; together they get 9 s."""
+        """In the order in which they are stopped, callers before what they call; together they get less than 10 s."""
         at = self.addresses
         return (
             self._server("gateway", at.gateway, FUNCTIONS_FRAMEWORK, "--target", "gateway", "--asgi", grace_s=2.5),
@@ -41,7 +42,15 @@ class Stack:
             self._program("dispatcher", PYTHON, "-m", "local.dispatcher"),
             self._server("routes", at.routes, FUNCTIONS_FRAMEWORK, "--target", "routes", grace_s=1.5),
             self._server("worker", at.worker, PYTHON, "-m", "jobs.ml_worker.main", grace_s=3),
+            *self._emulators(),
         )
+
+    def _emulators(self) -> tuple[Program, ...]:
+        """None keeps anything that stopping in peace would save."""
+        state = self.state
+        if not state.emulator:
+            return ()
+        return (Program("firestore", state.emulator, self.inherited, CHECKOUT, state.emulator_url, EMULATOR_GRACE_S),)
 
     def _program(self, name: str, *command: str) -> Program:
         return Program(name, command, self._environment(), CHECKOUT)
@@ -61,6 +70,7 @@ class Stack:
             "OMNI_WEBHOOK_KEY": self.credentials.webhook_key,
             **inherited,
             **self.model.environment,
+            **self.state.environment,
             "API_KEYS": ",".join(key for key in api_keys if key),
             "OMNI_ENV": "local",
             "OMNI_STATE_DIR": str(self.state_dir),

@@ -12,38 +12,49 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from local import model_choice
+from local import model_choice, state_choice
 from local.addresses import Addresses, PortTaken
 from local.claim import AlreadyUp, claimed
 from local.credentials import Credentials, UnusableCredentials, write_private
+from local.firestore_emulator import EmulatorMissing
 from local.guard import Guard
 from local.journal import Journal, compact, json_screen, terminal_screen
 from local.model_choice import UnknownModel
 from local.stack import Stack
 from local.supervisor import StartFailed, Supervisor
 from shared.catalogue import CatalogueError
-from shared.settings import Settings, SettingsError, environment
+from shared.settings import Settings, SettingsError, StateKeeper, environment
 
 PORTS_FILE = "ports.json"
 PROBE_TIMEOUT_S = 2.0
 
 
-def run(port: int, state: str, model: str | None) -> int:
-    """Runs the stack until Ctrl-C; the exit status. `state` names what holds it, `model` is as in model_choice."""
+def run(port: int, state: StateKeeper, model: str | None) -> int:
+    """Runs the stack until Ctrl-C; the exit status. `model` is as in model_choice."""
     try:
         settings = Settings.load()
         with claimed(settings.state_dir) as claim:
             return _run(_stack(settings, port, state, model), claim)
-    except (AlreadyUp, CatalogueError, PortTaken, SettingsError, UnknownModel, UnusableCredentials) as error:
+    except (
+        AlreadyUp,
+        CatalogueError,
+        EmulatorMissing,
+        PortTaken,
+        SettingsError,
+        UnknownModel,
+        UnusableCredentials,
+    ) as error:
         click.echo(f"Error: {error}", err=True)
         return 1
 
 
-def _stack(settings: Settings, port: int, state: str, model: str | None) -> Stack:
+def _stack(settings: Settings, port: int, state: StateKeeper, model: str | None) -> Stack:
     choice = model_choice.choose(model, settings)
-    addresses = Addresses.choose(port, settings.state_dir / PORTS_FILE, random.SystemRandom().choice)
+    draw = random.SystemRandom().choice
+    addresses = Addresses.choose(port, settings.state_dir / PORTS_FILE, draw)
+    keeper = state_choice.choose(state, settings, draw)
     credentials = Credentials.made_once(settings.state_dir, lambda: secrets.token_hex(24))
-    return Stack(environment(), state, settings.state_dir.resolve(), addresses, credentials, choice)
+    return Stack(environment(), keeper, settings.state_dir.resolve(), addresses, credentials, choice)
 
 
 def _run(stack: Stack, claim: int) -> int:
@@ -78,7 +89,7 @@ def _announce(stack: Stack) -> None:
     table.add_row("API", f"{base_url}/v1")
     table.add_row("Documentation", f"{base_url}/api/docs")
     table.add_row("Model", stack.model.name)
-    table.add_row("State", f"{stack.state} in {_short(stack.state_dir)}")
+    table.add_row("State", stack.state.label)
     table.add_row("Key", f"OMNI_API_KEY in {_short(dev_env)}")
     table.add_row("Logs", _short(stack.state_dir / "logs"))
     console = Console(highlight=False)

@@ -9,6 +9,7 @@ from cli.__main__ import omni
 @pytest.mark.parametrize(
     ("arguments", "target", "received"),
     [
+        (["up", "--state", "firestore"], "local.up.run", (8080, "firestore", None)),
         (["up"], "local.up.run", (8080, "sqlite", None)),
         (["up", "--port", "9000", "--model", "none"], "local.up.run", (9000, "sqlite", "none")),
         (["test", "tests/cli", "-k", "chat", "-x"], "local.check.run", (["tests/cli", "-k", "chat", "-x"],)),

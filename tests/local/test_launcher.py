@@ -23,6 +23,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(CHECKOUT / "local/packages.py", here / "local")
     (here / "cli/__main__.py").write_text(CLI)
     (here / "requirements/local.txt").write_text("# nothing\n")
+    (here / "requirements/cloud.txt").write_text("# nothing, for Google Cloud\n")
     (here / "requirements/dev.txt").write_text("# nothing, for development\n")
     return here
 
@@ -63,7 +64,7 @@ def installs(checkout: Path, name: str, tmp_path: Path) -> bool:
     return f"installer -I local/packages.py {name}" in omni(checkout, *SAMPLES[name], path=path).stderr
 
 
-SAMPLES = {"local": ("up",), "dev": ("test",)}
+SAMPLES = {"local": ("up",), "cloud": ("up", "--state", "firestore"), "dev": ("test",)}
 
 
 def test_a_complete_venv_is_used_at_once(installed: Path) -> None:
@@ -96,6 +97,15 @@ def test_development_packages_stay_when_the_platform_is_started(installed: Path)
     stamp(installed, "dev")
 
     assert omni(installed, "up").stdout == "ran: -m cli up\n"
+
+
+@pytest.mark.parametrize("name", ["cloud", "dev"])
+def test_googles_packages_are_added_for_firestore_and_stay(installed: Path, tmp_path: Path, name: str) -> None:
+    assert installs(installed, "cloud", tmp_path)
+    (installed / ".venv/local.stamp").unlink()
+    stamp(installed, name)
+    for command in (("up",), ("up", "--state", "firestore"), ("up", "--state=firestore")):
+        assert omni(installed, *command).stdout == f"ran: -m cli {' '.join(command)}\n"
 
 
 def test_without_a_python_it_says_what_to_install(checkout: Path, tmp_path: Path) -> None:

@@ -7,22 +7,40 @@ from local.credentials import Credentials
 from local.model_choice import ModelChoice
 from local.process import Program
 from local.stack import Stack
+from local.state_choice import StateChoice
 
 MODEL = ModelChoice("small", "", Path("/models.toml"))
 
 
-def programs(**inherited: str) -> dict[str, Program]:
+SQLITE = StateChoice("sqlite", {"OMNI_STATE": "sqlite"})
+
+FIRESTORE = StateChoice(
+    "Firestore",
+    {"OMNI_STATE": "firestore", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:20003"},
+    ("java",),
+    "http://127.0.0.1:20003/",
+)
+
+
+def programs(state: StateChoice = SQLITE, **inherited: str) -> dict[str, Program]:
     credentials = Credentials("signing", "pepper", "master-key-local-1", "webhooks")
-    stack = Stack(inherited, "sqlite", Path("/state"), Addresses(8080, 20001, 20002), credentials, MODEL)
+    stack = Stack(inherited, state, Path("/state"), Addresses(8080, 20001, 20002), credentials, MODEL)
     return {program.name: program for program in stack.programs()}
 
 
 def test_the_processes_come_in_the_order_in_which_they_stop() -> None:
     assert list(programs()) == ["gateway", "scheduler", "dispatcher", "routes", "worker"]
+    assert list(programs(FIRESTORE)) == ["gateway", "scheduler", "dispatcher", "routes", "worker", "firestore"]
 
 
 def test_all_of_them_stop_within_ten_seconds() -> None:
-    assert sum(program.grace_s for program in programs().values()) < 10
+    assert sum(program.grace_s for program in programs(FIRESTORE).values()) < 10
+
+
+def test_every_process_is_told_what_holds_the_documents() -> None:
+    for program in list(programs(FIRESTORE, OMNI_STATE="sqlite").values())[:-1]:
+        assert program.environment["OMNI_STATE"] == "firestore"
+        assert program.environment["FIRESTORE_EMULATOR_HOST"] == "127.0.0.1:20003"
 
 
 def test_functions_start_as_cloud_functions_do() -> None:

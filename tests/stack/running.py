@@ -23,11 +23,14 @@ STARTED = re.compile(r"(\w+) started as process (\d+)")
 class RunningStack:
     """Up on entering the context, down on leaving it. The folder keeps the state from one to the next."""
 
-    def __init__(self, state_dir: Path, port: int, model: str | None = None, **settings: str) -> None:
+    def __init__(
+        self, state_dir: Path, port: int, model: str | None = None, state: str = "sqlite", **settings: str
+    ) -> None:
         self.state_dir = state_dir
         self._settings = settings
         self.base_url = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "cli", "up", "--port", str(port), *(["--model", model] if model else [])]
+        self._command = [sys.executable, "-m", "cli", "up", "--port", str(port), "--state", state]
+        self._command += ["--model", model] if model else []
 
     def __enter__(self) -> Self:
         self.out: list[str] = []
