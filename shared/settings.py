@@ -201,6 +201,13 @@ class Settings:
         10240, "OMNI_WORKER_CONTEXT", "Tokens of context, shared by all slots.", unit="tokens", least=256
     )
     worker_threads: int = knob(0, "OMNI_WORKER_THREADS", "Threads that compute; 0: one a core.", least=0)
+    worker_stall_s: float = knob(
+        30.0,
+        "OMNI_WORKER_STALL_S",
+        "An engine whose loop stands still for this long is started again; after a third of it requests get 503.",
+        unit="s",
+        least=1,
+    )
     max_output_tokens: int = knob(
         1024, "OMNI_MAX_OUTPUT_TOKENS", "Output limit of a request that names none.", unit="tokens", least=1
     )

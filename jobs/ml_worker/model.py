@@ -7,6 +7,7 @@ from jobs.ml_worker.completions.answer import Loaded
 from jobs.ml_worker.engines.engine import Engine, EngineFailed, EngineMissing
 from jobs.ml_worker.engines.openai_http import EngineClient
 from jobs.ml_worker.engines.shared_context import SharedContext
+from jobs.ml_worker.watchdog import Watchdog
 from shared.core.errors import NotInstalled, OmniError, Unavailable
 from shared.ports.upstream import Upstream
 from shared.settings import Settings
@@ -27,6 +28,7 @@ class ServedModel:
         self.state = "loading" if engine else OK
         """`ok`, or why there is no answer to be had."""
         self._slots = settings.worker_slots
+        self._stall_s = settings.worker_stall_s
         self._engine = engine
         self._upstream = upstream
         self._loaded: Loaded | None = None
@@ -40,6 +42,10 @@ class ServedModel:
 
     def loaded(self) -> Loaded:
         """The model when it answers; Unavailable while it is loading, NotInstalled when there is none."""
+        if self._loaded and self._loaded.watchdog.is_silent:
+            raise Unavailable(
+                f"The model '{self.id}' does not answer.", code="model_stalled", retry_after_s=RETRY_AFTER_S
+            )
         if self._loaded:
             return self._loaded
         if self._missing:
@@ -56,7 +62,7 @@ class ServedModel:
                 self._loaded = await self._load(self._engine)
                 self.state, pause_s = OK, 1.0
                 log.info("model ready", extra={"fields": {"model": self.id}})
-                self.state = await self._engine.ended()
+                self.state = await _over(self._engine, self._loaded.watchdog)
                 if self._stopped.is_set():
                     return
             except EngineMissing as error:
@@ -84,4 +90,17 @@ class ServedModel:
         running = await engine.start()
         client = EngineClient(self._upstream, running.base_url, SILENCE_S)
         await client.answer_once(self.id)
-        return Loaded(running, client, SharedContext(running.shared_context), self._slots)
+        watchdog = Watchdog(client, running.loop_page, self._stall_s)
+        return Loaded(running, client, SharedContext(running.shared_context), self._slots, watchdog)
+
+
+async def _over(engine: Engine, watchdog: Watchdog) -> str:
+    """Returns, saying why, when the engine has ended or stands still."""
+    ends = [asyncio.ensure_future(end) for end in (engine.ended(), watchdog.stalled())]
+    try:
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)

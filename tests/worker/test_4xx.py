@@ -92,6 +92,27 @@ def test_400_for_a_prompt_that_cannot_fit_whatever_the_vocabulary(
     assert [each.url for each in app.upstream.requests] == ["http://engine/v1/completions"], "asked once, at its start"
 
 
+LARGE = {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(1000)}}
+
+
+@pytest.mark.parametrize("calls_tools", [True, False])
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_400_for_a_tool_whose_schema_is_too_large(tmp_path: Path, calls_tools: bool, choice: str) -> None:  # noqa: FBT001
+    app = Application(tmp_path, FakeEngine(Running("http://engine", 100, calls_tools=calls_tools)))
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    tools[1]["function"]["parameters"] = LARGE  # type: ignore[index]
+    refusal = problem(app.chat(tools=tools, tool_choice=choice))
+    assert refusal == (400, "schema_too_large", "tools.1.function.parameters")
+
+
+def test_400_for_tools_that_are_too_large_together(app: Application) -> None:
+    running = Running("http://engine", 100, calls_tools=False)
+    small = {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(300)}}
+    tools = [{"type": "function", "function": {"name": f"f{number}", "parameters": small}} for number in range(3)]
+    app = Application(app.settings.state_dir, FakeEngine(running))
+    assert problem(app.chat(tools=tools, tool_choice="required")) == (400, "schema_too_large", "tools")
+
+
 def test_401_without_a_valid_key(app: Application) -> None:
     for key in (None, "wrong"):
         assert problem(app.request("POST", PATH, key=key, json=CHAT))[:2] == (401, "invalid_api_key")

@@ -34,6 +34,17 @@ def test_an_answer_has_text_usage_and_the_model_s_name(client: openai.OpenAI) ->
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 8
 
 
+def test_a_closing_assistant_message_is_never_repeated_to_the_caller(worker: RunningWorker) -> None:
+    """Also when the first token is held back, because a stop could begin with it."""
+    closing = [*HELLO, {"role": "assistant", "content": "ZEBRA-42"}]
+    fields: dict[str, Any] = CHAT | {"messages": closing, "temperature": 0}
+    with worker.http() as http:
+        said = http.post("/v1/chat/completions", json=fields).json()["choices"][0]["message"]["content"]
+    first = said.split()[0]
+    streamed = sse(worker, "/v1/chat/completions", **fields | {"stop": [f"{first[:1]}~~"], "max_tokens": 3})
+    assert "ZEBRA" not in said + "".join(streamed)
+
+
 def test_nothing_of_the_engine_s_own_shows(worker: RunningWorker) -> None:
     with worker.http() as http:
         answer = http.post("/v1/chat/completions", json=CHAT).json()

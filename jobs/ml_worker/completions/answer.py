@@ -16,8 +16,12 @@ from jobs.ml_worker.engines import events, refusals
 from jobs.ml_worker.engines.engine import Running
 from jobs.ml_worker.engines.openai_http import CHAT, EngineClient, fewest_tokens, prompt_field
 from jobs.ml_worker.engines.shared_context import SharedContext
-from shared.core.errors import OmniError, UpstreamFailed
+from jobs.ml_worker.watchdog import Watchdog
+from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
 from shared.web import sse
+
+CONSTRAINTS = frozenset({"response_format", "tools"})
+"""What makes an engine keep to a grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Loaded:
     context: SharedContext
     at_once: int
     """Most calls that one request may have running."""
+    watchdog: Watchdog
 
 
 class Answer:
@@ -110,8 +115,19 @@ class Answer:
         """Runs a call, once the engine's context has room for it."""
         path, body = self._plan.path, self._plan.calls[index]
         room = await self._most_tokens(path, body)
-        async with self._model.context.hold(room), self._model.client.stream(path, body) as blocks:
-            yield _until_done(blocks)
+        try:
+            async with self._model.context.hold(room), self._model.client.stream(path, body) as blocks:
+                yield _until_done(blocks)
+        except (UpstreamFailed, Unavailable) as error:
+            if not self._model.watchdog.gave_up:
+                raise
+            raise self._after_a_stall(body) from error
+
+    def _after_a_stall(self, body: dict[str, Any]) -> OmniError:
+        """Who may have stopped the engine must not be asked to try again."""
+        for field in CONSTRAINTS & body.keys():
+            return InvalidRequest("The engine did not get on with this schema.", param=field, code="schema_too_complex")
+        return Unavailable("The model is starting again.", code="model_stalled", retry_after_s=2)
 
     def _keep_head(self, part: Event) -> None:
         """Remembers what a part that we add at the end has to have in common with the others."""

@@ -55,13 +55,14 @@ def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Pla
     for field in ("functions", "function_call"):
         if field in given:
             raise InvalidRequest(f"'{field}' is not supported; use 'tools'.", param=field, code="unsupported_parameter")
+    _refuse_large_schemas(given.get("tools", ()))
     forced = tools.apply(given, running)
     _refuse_unknown_media(given["messages"], running)
     top_logprobs = (request.top_logprobs or 0) if request.logprobs else None
     max_tokens = request.max_completion_tokens or request.max_tokens or default_max_tokens
     body = _sampling(given, running, max_tokens)
     body |= {name: given[name] for name in ("messages", "tools", "tool_choice", "parallel_tool_calls") if name in given}
-    if response_format := _response_format(given):
+    if response_format := _response_format(given, "tools" if forced else "response_format"):
         body["response_format"] = response_format
     if top_logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, top_logprobs)}
@@ -115,23 +116,35 @@ def _sampling(given: dict[str, Any], running: Running, max_tokens: int) -> dict[
     body: dict[str, Any] = {name: given[name] for name in given.keys() & (SAMPLING | running.parameters)}
     if "stop" in body:
         body["stop"] = [stop for stop in _listed(body["stop"]) if stop]  # an empty one would end every answer at once
+    if isinstance(last_n := body.get("repeat_last_n"), int):  # the engine makes room for so many at once
+        body["repeat_last_n"] = min(last_n, running.context)
     for token in body.get("logit_bias", ()):
         if not token.isdecimal():
             raise InvalidRequest("The keys of 'logit_bias' must be token ids.", param="logit_bias")
     return {"model": given["model"], "max_tokens": max_tokens, **STREAMED, **body}
 
 
-def _response_format(given: dict[str, Any]) -> dict[str, Any] | None:
+def _response_format(given: dict[str, Any], field: str) -> dict[str, Any] | None:
     wanted: dict[str, Any] | None = given.get("response_format")
     if wanted and wanted["type"] == "json_schema" and "schema" not in wanted["json_schema"]:
         return {"type": "json_object"}
-    if wanted and len(msgspec.json.encode(wanted)) > MOST_SCHEMA_BYTES:
+    if wanted:
+        _refuse_large(wanted, field)
+    return wanted
+
+
+def _refuse_large_schemas(offered: Iterable[dict[str, Any]]) -> None:
+    for number, tool in enumerate(offered):
+        _refuse_large(tool.get("function", {}).get("parameters"), f"tools.{number}.function.parameters")
+
+
+def _refuse_large(schema: Any, field: str) -> None:
+    if len(msgspec.json.encode(schema)) > MOST_SCHEMA_BYTES:
         raise InvalidRequest(
-            f"A schema may have {MOST_SCHEMA_BYTES} bytes at most: the engine takes too long over a larger one.",
-            param="response_format",
+            f"'{field}' may have {MOST_SCHEMA_BYTES} bytes at most: the engine takes too long over a larger schema.",
+            param=field,
             code="schema_too_large",
         )
-    return wanted
 
 
 def _refuse_unknown_media(messages: list[dict[str, Any]], running: Running) -> None:

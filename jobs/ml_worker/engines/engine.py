@@ -28,6 +28,8 @@ class Running:
     """The types of message parts it takes beside text, such as `image_url`."""
     parameters: frozenset[str] = frozenset()
     """Sampling parameters of its own, beside OpenAI's."""
+    loop_page: str = ""
+    """A path that is answered out of the loop in which tokens are made, and so only while that turns; empty: none."""
 
 
 class Engine(Protocol):

@@ -48,6 +48,7 @@ class LlamaCpp:
             started.calls_tools,
             started.media,
             PARAMETERS,
+            loop_page="/slots",
         )
 
     async def ended(self) -> str:

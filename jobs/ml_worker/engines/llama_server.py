@@ -16,6 +16,10 @@ PROMPT_CACHE_MIB = 128
 """For prompts of requests that have ended; llama.cpp's own default is 8 GiB."""
 
 
+BATCH = 512
+"""Most tokens of prompts in one turn of the loop, which answers nothing meanwhile; llama.cpp's own default is 2048."""
+
+
 class LlamaOptions(msgspec.Struct, frozen=True):
     weights: str
     model_id: str
@@ -55,6 +59,7 @@ def _configured(params: Any, options: LlamaOptions) -> Any:
     params.n_parallel = options.slots
     params.n_ctx = options.context
     params.kv_unified = True
+    params.n_batch = BATCH
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.use_jinja = True

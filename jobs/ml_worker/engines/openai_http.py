@@ -1,5 +1,6 @@
 """The worker's side of an engine's HTTP interface: OpenAI's routes, and llama.cpp's for counting tokens."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -47,6 +48,18 @@ class EngineClient:
     async def answer_once(self, model_id: str) -> None:
         """Has the engine generate one token."""
         await self._post(TEXT, TEXT, {"model": model_id, "prompt": "Hello", "max_tokens": 1})
+
+    async def answers(self, page: str, within_s: float) -> bool:
+        """Whether it answers a GET in time; an engine that has ended is no matter of time."""
+        request = OutgoingRequest("GET", self._base_url + page, HEADERS, b"", within_s)
+        try:
+            async with self._upstream.send(request) as response:
+                await response.read()
+        except TimedOut:
+            return False
+        except (ConnectFailed, BrokenOff):
+            await asyncio.sleep(within_s)
+        return True
 
     async def prompt_tokens(self, path: str, body: dict[str, Any]) -> int:
         """How many tokens the prompt of a request has, in llama.cpp's count."""
