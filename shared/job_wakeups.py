@@ -25,7 +25,7 @@ class WakeUps:
         self, queue: Queue, worker_url: str, clock: Clock, token: Callable[[int], str], random: Callable[[], float]
     ) -> None:
         self._queue = queue
-        self._url = f"{worker_url}/tasks/run"
+        self._worker_url = worker_url
         self._clock = clock
         self._token = token
         self._random = random
@@ -47,4 +47,5 @@ class WakeUps:
     def _task(self, queue: str, job_id: str, seq: int, salt: str, not_before: float) -> Task:
         # Hashed, because names that share a beginning would all fall on one of the queue's servers.
         name = hashlib.sha256(f"{job_id}:{seq}:{salt}".encode()).hexdigest()[:40]
-        return Task(queue, name, self._url, msgspec.json.encode({"job_id": job_id, "seq": seq}), not_before)
+        body = msgspec.json.encode({"job_id": job_id, "seq": seq})
+        return Task(queue, name, f"{self._worker_url}/tasks/run", body, not_before, self._worker_url)

@@ -29,6 +29,13 @@ class StateKeeper(StrEnum):
     FIRESTORE = "firestore"
 
 
+class QueueKind(StrEnum):
+    """What delivers tasks."""
+
+    SQLITE = "sqlite"
+    CLOUD_TASKS = "cloudtasks"
+
+
 def knob(default: object, env: str, meaning: str, *, unit: str = "", least: float | None = None) -> Any:
     return field(default=default, metadata={"env": env, "meaning": meaning, "unit": unit, "least": least})
 
@@ -102,6 +109,20 @@ class Settings:
         least=0.1,
     )
     project: str = knob("", "OMNI_PROJECT", "The Google Cloud project whose services are used.")
+    location: str = knob("europe-west1", "OMNI_LOCATION", "The region of that project's services, such as its queues.")
+    queue: QueueKind = knob(
+        QueueKind.SQLITE,
+        "OMNI_QUEUE",
+        "What delivers tasks: `sqlite` for one machine, or `cloudtasks` (extra `gcp`, needs OMNI_PROJECT and "
+        "OMNI_TASKS_ACCOUNT).",
+    )
+    queue_prefix: str = knob("omni-", "OMNI_QUEUE_PREFIX", "What the names of the queues in Cloud Tasks begin with.")
+    cloud_tasks_endpoint: str = knob(
+        "", "OMNI_CLOUD_TASKS_ENDPOINT", "An emulator of Cloud Tasks, as `host:port`; empty: the service itself."
+    )
+    tasks_account: str = knob(
+        "", "OMNI_TASKS_ACCOUNT", "The service account in whose name Cloud Tasks delivers: its ID token comes along."
+    )
     secrets: SecretSource = knob(
         SecretSource.ENVIRONMENT,
         "OMNI_SECRETS",

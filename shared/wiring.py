@@ -15,7 +15,7 @@ from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
 from shared.ports.upstream import Upstream
-from shared.settings import SecretSource, Settings, SettingsError, StateKeeper, environment
+from shared.settings import QueueKind, SecretSource, Settings, SettingsError, StateKeeper, environment
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -87,9 +87,19 @@ class Ports:
 
         return MeasuredStore(SqliteStore(self.settings.state_dir / "omni.db", self.clock))
 
-    @property
+    @cached_property
     def queue(self) -> Queue:
-        return self.local_queue
+        if self.settings.queue is not QueueKind.CLOUD_TASKS:
+            return self.local_queue
+        from shared.adapters.cloudtasks_queue import CloudTasksQueue
+
+        settings = self.settings
+        for value, name in ((settings.project, "OMNI_PROJECT"), (settings.tasks_account, "OMNI_TASKS_ACCOUNT")):
+            if not value:
+                raise SettingsError(f"{name} is missing: OMNI_QUEUE=cloudtasks needs it")
+        parent = f"projects/{settings.project}/locations/{settings.location}/queues"
+        queues, endpoint = f"{parent}/{settings.queue_prefix}", settings.cloud_tasks_endpoint
+        return CloudTasksQueue(queues, settings.tasks_account, endpoint)
 
     @cached_property
     def local_queue(self) -> LocalQueue:

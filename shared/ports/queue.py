@@ -17,6 +17,8 @@ class Task:
     body: bytes
     not_before: float = 0.0
     """Seconds since 1970; 0 means now."""
+    audience: str = ""
+    """The receiver's base URL: for whom the queue's proof of identity is made, where it gives one."""
 
 
 @dataclass(frozen=True, slots=True)
