@@ -9,26 +9,29 @@ import click
 CHECKOUT = Path(__file__).resolve().parent.parent
 UV = str(Path(sys.executable).with_name("uv"))
 FILES = {
-    "requirements/dev.txt": ("--all-extras",),
-    "requirements.txt": ("--extra", "gcp"),
-    "requirements/worker.txt": ("--extra", "ml", "--extra", "gcp"),
-    "requirements/local.txt": ("--extra", "local"),
-    "requirements/cloud.txt": ("--extra", "local", "--extra", "gcp"),
+    "requirements/dev.txt": ("pyproject.toml", "--all-extras"),
+    "requirements.txt": ("pyproject.toml", "--extra", "gcp"),
+    "requirements/worker.txt": ("pyproject.toml", "--extra", "ml", "--extra", "gcp"),
+    "requirements/local.txt": ("pyproject.toml", "--extra", "local"),
+    "requirements/cloud.txt": ("pyproject.toml", "--extra", "local", "--extra", "gcp"),
+    "requirements/checkov.txt": ("requirements/checkov.in",),
+    "requirements/linters.txt": ("requirements/linters.in",),
 }
-"""Each file with the extras that it holds. The first one holds all of the others."""
+"""Each file with what it is made from. The first one holds all that is made from pyproject.toml; the last two are of
+programs that tests run in environments of their own."""
 WHOLE = next(iter(FILES))
 COMPILE = (
-    UV, "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes", "--no-emit-index-url", "--quiet",
+    UV, "pip", "compile", "--universal", "--generate-hashes", "--no-emit-index-url", "--quiet",
     "--python-version", "3.11", "--custom-compile-command", "./omni lock",
 )  # fmt: skip
 
 
 def run() -> int:
     """Writes every file anew; the exit status."""
-    for file, extras in FILES.items():
+    for file, sources in FILES.items():
         click.echo(f"Locking {file}")
-        same = () if file == WHOLE else ("--constraints", WHOLE)
-        done = subprocess.run([*COMPILE, *extras, *same, "-o", file], cwd=CHECKOUT, check=False)
+        same = ("--constraints", WHOLE) if "pyproject.toml" in sources and file != WHOLE else ()
+        done = subprocess.run([*COMPILE, *sources, *same, "-o", file], cwd=CHECKOUT, check=False)
         if done.returncode:
             return done.returncode
     return 0

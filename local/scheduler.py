@@ -49,7 +49,7 @@ class Scheduler:
             await self._call(route)
 
     async def _call(self, route: Route) -> None:
-        url = f"{self._routes_url.replace('{name}', route.name)}/internal{route.path}"
+        url = f"{self._routes_url.replace('{name}', route.name.replace('_', '-'))}/internal{route.path}"
         request = OutgoingRequest("POST", url, [(signing.HEADER, self._sign())], b"", route.timeout_s)
         try:
             async with self._upstream.send(request) as response:

@@ -28,6 +28,7 @@ from shared.ports.clock import Clock
 from shared.ports.queue import Queue
 from shared.ports.store import Document, Query, Store
 from shared.settings import Settings
+from shared.webhook_wakeups import ROUTE as DELIVERING
 from shared.webhook_wakeups import WebhookWakeUps
 
 INLINE_BYTES = 64 * 1024
@@ -105,7 +106,7 @@ class Jobs:
         self._random = random
         self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
         self._turns = Turns(store, clock, settings)
-        webhook_wake_ups = WebhookWakeUps(queue, settings.routes_url)
+        webhook_wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
         self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns)
         self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
 

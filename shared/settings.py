@@ -36,6 +36,13 @@ class QueueKind(StrEnum):
     CLOUD_TASKS = "cloudtasks"
 
 
+class IdentitySource(StrEnum):
+    """Where the gateway's proof of identity comes from."""
+
+    NONE = "none"
+    METADATA = "metadata"
+
+
 def knob(default: object, env: str, meaning: str, *, unit: str = "", least: float | None = None) -> Any:
     return field(default=default, metadata={"env": env, "meaning": meaning, "unit": unit, "least": least})
 
@@ -50,7 +57,9 @@ class Settings:
     host: str = knob("127.0.0.1", "HOST", "Address the worker listens on; `0.0.0.0` in a container.")
     port: int = knob(8080, "PORT", "Port the worker listens on; 0: any free one.", least=0)
     routes_url: str = knob(
-        "http://127.0.0.1:8081", "OMNI_ROUTES_URL", "Where route functions answer; `{name}` becomes the route's name."
+        "http://127.0.0.1:8081",
+        "OMNI_ROUTES_URL",
+        "Where route functions answer; `{name}` becomes the route's name, with `-` for `_`.",
     )
     worker_url: str = knob("http://127.0.0.1:8082", "OMNI_WORKER_URL", "Where the ML worker answers.")
     state: StateKeeper = knob(
@@ -127,6 +136,15 @@ class Settings:
         SecretSource.ENVIRONMENT,
         "OMNI_SECRETS",
         "Where secrets are read from: `environment`, or `secretmanager` (extra `gcp`, needs OMNI_PROJECT).",
+    )
+    identity: IdentitySource = knob(
+        IdentitySource.NONE,
+        "OMNI_IDENTITY",
+        "How the gateway proves to functions and worker that it calls: `none`, or `metadata` for an ID token from "
+        "Google's metadata server.",
+    )
+    metadata_host: str = knob(
+        "metadata.google.internal", "GCE_METADATA_HOST", "The metadata server; Google's libraries read this too."
     )
     secrets_ttl_s: float = knob(
         300.0,
@@ -236,6 +254,10 @@ class Settings:
     otlp_endpoint: str = knob(
         "", "OTEL_EXPORTER_OTLP_ENDPOINT", "Send traces to this OpenTelemetry collector (extra `otel`)."
     )
+
+    def route_url(self, name: str) -> str:
+        """Where the function of that route answers."""
+        return self.routes_url.replace("{name}", name.replace("_", "-"))
 
     @property
     def is_local(self) -> bool:

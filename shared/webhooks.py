@@ -20,6 +20,7 @@ from shared.ports.store import Document, Operator, Query, Store
 from shared.settings import Settings
 from shared.webhook_records import DELIVERIES, DeliveryRecords, from_document
 from shared.webhook_secrets import WebhookSecrets
+from shared.webhook_wakeups import ROUTE as DELIVERING
 from shared.webhook_wakeups import WebhookWakeUps
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Webhooks:
         self._courier = courier
         self._clock = clock
         self._is_local = settings.is_local
-        self._wake_ups = WebhookWakeUps(queue, settings.routes_url)
+        self._wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
         self._random = random
 
     def require_usable(self, tenant: str, url: str) -> None:

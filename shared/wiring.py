@@ -10,12 +10,21 @@ from shared.ports.blobs import Blobs
 from shared.ports.cache import Cache
 from shared.ports.clock import Clock
 from shared.ports.courier import Courier
+from shared.ports.identity import Identity
 from shared.ports.limiter import Limiter, SharedLimiter
 from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
 from shared.ports.upstream import Upstream
-from shared.settings import QueueKind, SecretSource, Settings, SettingsError, StateKeeper, environment
+from shared.settings import (
+    IdentitySource,
+    QueueKind,
+    SecretSource,
+    Settings,
+    SettingsError,
+    StateKeeper,
+    environment,
+)
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -50,6 +59,14 @@ class Ports:
         from shared.adapters.environment_secrets import EnvironmentSecrets
 
         return EnvironmentSecrets(environment())
+
+    @cached_property
+    def identity(self) -> Identity | None:
+        if self.settings.identity is IdentitySource.NONE:
+            return None
+        from shared.adapters.metadata_identity import MetadataIdentity
+
+        return MetadataIdentity(self.settings.metadata_host, self.clock)
 
     @cached_property
     def limiter(self) -> Limiter:

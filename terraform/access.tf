@@ -44,14 +44,6 @@ resource "google_cloud_tasks_queue_iam_member" "enqueuer" {
   member   = google_service_account.this[each.value[0]].member
 }
 
-resource "google_cloud_tasks_queue_iam_member" "viewer" { # readiness asks whether the queue is there
-  for_each = local.queue_members
-  name     = google_cloud_tasks_queue.this[each.value[1]].name
-  location = var.region
-  role     = "roles/cloudtasks.viewer"
-  member   = google_service_account.this[each.value[0]].member
-}
-
 resource "google_service_account_iam_member" "tasks" { # a task is sent in the name of the account `tasks`
   for_each           = toset(local.queue_users)
   service_account_id = google_service_account.this["tasks"].name
@@ -59,7 +51,7 @@ resource "google_service_account_iam_member" "tasks" { # a task is sent in the n
   member             = google_service_account.this[each.key].member
 }
 
-# The gateway may call functions and worker, the scheduler the schedules, Cloud Tasks the worker and the tasks' rows; nobody else anything.
+# The gateway may call functions and worker, the scheduler the schedules, Cloud Tasks the worker and the task functions; nobody else anything.
 
 resource "google_cloud_run_v2_service_iam_member" "gateway" {
   for_each = toset(local.called)
@@ -78,7 +70,7 @@ resource "google_cloud_run_v2_service_iam_member" "scheduler" {
 }
 
 resource "google_cloud_run_v2_service_iam_member" "tasks" {
-  for_each = toset(concat(local.task_rows, var.worker == null ? [] : ["worker"]))
+  for_each = toset(concat(keys(local.queue_targets), var.worker == null ? [] : ["worker"]))
   name     = each.key == "worker" ? google_cloud_run_v2_service.worker[0].name : google_cloudfunctions2_function.route[each.key].name
   location = var.region
   role     = "roles/run.invoker"

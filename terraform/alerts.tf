@@ -10,16 +10,16 @@ locals {
       title    = "Requests fail fast"
       severity = "CRITICAL"
       all = [ # 2 % of a month's allowance in an hour
-        { filter = format(local.burn, "3600s"), above = 14.4, for = "0s", aligner = null, period = null, reducer = null },
-        { filter = format(local.burn, "300s"), above = 14.4, for = "0s", aligner = null, period = null, reducer = null },
+        { filter = format(local.burn, "3600s"), above = 14.4, during = "0s", aligner = null, period = null, reducer = null },
+        { filter = format(local.burn, "300s"), above = 14.4, during = "0s", aligner = null, period = null, reducer = null },
       ]
     }
     slow-burn = {
       title    = "Requests fail slowly"
       severity = "WARNING"
       all = [ # 5 % of a month's allowance in six hours
-        { filter = format(local.burn, "21600s"), above = 6, for = "0s", aligner = null, period = null, reducer = null },
-        { filter = format(local.burn, "1800s"), above = 6, for = "0s", aligner = null, period = null, reducer = null },
+        { filter = format(local.burn, "21600s"), above = 6, during = "0s", aligner = null, period = null, reducer = null },
+        { filter = format(local.burn, "1800s"), above = 6, during = "0s", aligner = null, period = null, reducer = null },
       ]
     }
     queue-age = {
@@ -29,7 +29,7 @@ locals {
         {
           filter = "metric.type=\"cloudtasks.googleapis.com/queue/task_attempt_delays\" AND ${local.queue_filter}"
           above  = 600000 # ms after a task was due
-          for    = "300s", aligner = "ALIGN_PERCENTILE_95", period = "300s", reducer = "REDUCE_MAX"
+          during = "300s", aligner = "ALIGN_PERCENTILE_95", period = "300s", reducer = "REDUCE_MAX"
         },
       ]
     }
@@ -40,7 +40,7 @@ locals {
         {
           filter = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.dead_letters.name}\" AND resource.type=\"cloud_run_revision\""
           above  = 0
-          for    = "0s", aligner = "ALIGN_SUM", period = "300s", reducer = "REDUCE_SUM"
+          during = "0s", aligner = "ALIGN_SUM", period = "300s", reducer = "REDUCE_SUM"
         },
       ]
     }
@@ -51,7 +51,7 @@ locals {
         {
           filter = "metric.type=\"logging.googleapis.com/log_entry_count\" AND resource.type=\"cloud_scheduler_job\" AND metric.labels.severity=\"ERROR\""
           above  = 4 # in ten minutes: the sweeper and the reaper run each minute
-          for    = "0s", aligner = "ALIGN_SUM", period = "600s", reducer = "REDUCE_SUM"
+          during = "0s", aligner = "ALIGN_SUM", period = "600s", reducer = "REDUCE_SUM"
         },
       ]
     }
@@ -62,7 +62,7 @@ locals {
         {
           filter = "metric.type=\"run.googleapis.com/container/instance_count\" AND metric.labels.state=\"active\" AND ${local.gateway_filter}"
           above  = var.gateway.max_instances - 0.5
-          for    = "300s", aligner = "ALIGN_MAX", period = "60s", reducer = "REDUCE_SUM"
+          during = "300s", aligner = "ALIGN_MAX", period = "60s", reducer = "REDUCE_SUM"
         },
       ]
     }
@@ -74,7 +74,7 @@ locals {
         {
           filter = "metric.type=\"run.googleapis.com/request_count\" AND metric.labels.response_code_class=\"5xx\" AND resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}-worker\""
           above  = 0.1 # a second
-          for    = "300s", aligner = "ALIGN_RATE", period = "60s", reducer = "REDUCE_SUM"
+          during = "300s", aligner = "ALIGN_RATE", period = "60s", reducer = "REDUCE_SUM"
         },
       ]
     }
@@ -86,7 +86,7 @@ locals {
         {
           filter = "metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\" AND resource.type=\"redis_instance\""
           above  = 0.9
-          for    = "600s", aligner = "ALIGN_MEAN", period = "60s", reducer = "REDUCE_MAX"
+          during = "600s", aligner = "ALIGN_MEAN", period = "60s", reducer = "REDUCE_MAX"
         },
       ]
     }
@@ -155,7 +155,7 @@ resource "google_monitoring_alert_policy" "this" {
         filter          = conditions.value.filter
         comparison      = "COMPARISON_GT"
         threshold_value = conditions.value.above
-        duration        = conditions.value.for
+        duration        = conditions.value.during
 
         dynamic "aggregations" {
           for_each = conditions.value.aligner == null ? [] : [conditions.value]

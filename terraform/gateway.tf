@@ -10,12 +10,21 @@ locals {
   runtime = "python313"
 
   common_environment = {
-    OMNI_ENV     = "production"
-    OMNI_PROJECT = var.project
+    OMNI_ENV                = "production"
+    OMNI_PROJECT            = var.project
+    OMNI_STATE              = "firestore"
+    OMNI_FIRESTORE_DATABASE = google_firestore_database.this.name
   }
+  # For whatever makes jobs, ends them or tells of them.
   jobs_environment = {
-    OMNI_ROUTES_URL = local.routes_url # a job's end sends its webhook
-    OMNI_WORKER_URL = local.worker_url
+    OMNI_QUEUE            = "cloudtasks"
+    OMNI_LOCATION         = var.region
+    OMNI_QUEUE_PREFIX     = "${var.name}-"
+    OMNI_TASKS_ACCOUNT    = "${local.account_ids["tasks"]}@${var.project}.iam.gserviceaccount.com"
+    OMNI_ROUTES_URL       = local.routes_url
+    OMNI_WORKER_URL       = local.worker_url
+    OMNI_WORKER_SLOTS     = var.worker == null ? "" : tostring(var.worker.slots)
+    OMNI_WORKER_INSTANCES = var.worker == null ? "" : tostring(var.worker.max_instances)
   }
   redis_environment = var.redis == null ? {} : {
     OMNI_REDIS_URL         = "redis://${google_redis_instance.this[0].host}:${google_redis_instance.this[0].port}/0"
@@ -27,6 +36,7 @@ locals {
   })
   gateway_environment = merge(local.common_environment, local.public_environment, {
     FUNCTION_USE_ASGI = "true" # the Functions Framework's own switch, read when it starts
+    OMNI_IDENTITY     = "metadata"
     OMNI_ROUTES_URL   = local.routes_url
     OMNI_WORKER_URL   = local.worker_url
   })

@@ -53,7 +53,7 @@ resource "google_compute_security_policy" "this" {
     priority = 900
     match {
       expr {
-        expression = "evaluatePreconfiguredWaf('cve-canary', {'sensitivity': 1})"
+        expression = "evaluatePreconfiguredWaf('cve-canary')"
       }
     }
   }

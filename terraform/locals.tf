@@ -4,10 +4,10 @@ data "google_project" "this" {
 
 locals {
   rows          = { for row in jsondecode(file("${path.module}/../functions/routes.json")) : row.name => row }
-  functions     = { for name, row in local.rows : name => row if contains(["function", "schedule", "task"], row.kind) }
+  functions     = { for name, row in local.rows : name => row if row.kind != "inference" }
   function_rows = { for name, row in local.rows : name => row if row.kind == "function" }
   schedules     = { for name, row in local.rows : name => row if row.kind == "schedule" }
-  task_rows     = [for name, row in local.rows : name if row.kind == "task"]
+  queue_targets = { for name, row in local.rows : name => row if row.kind == "task" }
   direct_routes = var.load_balancer == null ? toset([]) : var.load_balancer.direct_routes
 
   protected = var.environment == "prod"

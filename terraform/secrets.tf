@@ -1,15 +1,20 @@
 # Values are made here once and never reach the state; a later version is added by hand (docs/05-operate.md).
 
 locals {
-  made_secrets = setunion(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"], var.redis == null ? [] : ["OMNI_REDIS_PASSWORD"])
+  # The platform's own begin with OMNI_; any other that a row names is yours to make.
+  row_secrets    = toset(flatten([for row in values(local.rows) : try(row.secrets, [])]))
+  random_secrets = setunion(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"], [for name in local.row_secrets : name if startswith(name, "OMNI_")])
+  made_secrets   = setunion(local.random_secrets, var.redis == null ? [] : ["OMNI_REDIS_PASSWORD"])
+  # What whoever faces the public checks keys and keeps limits with.
+  door_secrets = setintersection(local.made_secrets, ["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_REDIS_PASSWORD"])
 
   # Who reads what. Behind the gateway only the signature of the caller is checked.
-  gateway_secrets = setunion(local.made_secrets, var.own_secrets)
+  gateway_secrets = setunion(local.door_secrets, var.own_secrets)
   route_secrets = {
     for name, row in local.functions : name => setunion(
       ["OMNI_SIGNING_KEY"],
       try(row.secrets, []),
-      contains(local.direct_routes, name) ? setsubtract(local.made_secrets, []) : [],
+      contains(local.direct_routes, name) ? local.door_secrets : [],
     )
   }
   worker_secrets = toset(["OMNI_SIGNING_KEY"])
@@ -42,13 +47,13 @@ resource "google_secret_manager_secret" "this" {
 }
 
 ephemeral "random_password" "this" {
-  for_each = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"])
+  for_each = local.random_secrets
   length   = 48
   special  = false
 }
 
 resource "google_secret_manager_secret_version" "made" {
-  for_each               = toset(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"])
+  for_each               = local.random_secrets
   secret                 = google_secret_manager_secret.this[each.key].id
   secret_data_wo         = "${each.key == "API_KEYS" ? "master-key-root-" : ""}${ephemeral.random_password.this[each.key].result}"
   secret_data_wo_version = 1

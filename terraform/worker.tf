@@ -1,13 +1,10 @@
 locals {
   with_gpu = var.worker == null ? false : var.worker.accelerator != ""
 
-  worker_environment = var.worker == null ? {} : merge(local.common_environment, {
+  worker_environment = var.worker == null ? {} : merge(local.common_environment, local.jobs_environment, {
     HOST              = "0.0.0.0"
     RUN_AS_INTERNAL   = "1"
-    OMNI_ROUTES_URL   = local.routes_url # a job's end sends its webhook
-    OMNI_WORKER_URL   = local.worker_url # it puts jobs that found no slot back into the queue
     OMNI_WORKER_MODEL = var.worker.model
-    OMNI_WORKER_SLOTS = tostring(var.worker.slots)
     }, var.worker.weights == "" ? {} : {
     OMNI_WORKER_MODEL_PATH = "/weights/${var.worker.weights}"
   }, var.worker.settings)

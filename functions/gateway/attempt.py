@@ -139,7 +139,7 @@ class Attempt:
             headers.append(("traceparent", trace))
         if target.is_worker:
             url = self.settings.worker_url + INTERNAL_PREFIX + call.route.path
-            headers.append(await self.signer.header(call.caller))
+            headers += await self.signer.headers(call.caller, url)
         else:
             url = target.url + call.route.path.removeprefix("/v1")
             headers += await self._credentials(target)

@@ -66,11 +66,11 @@ class Forward:
     async def _function(
         self, exchange: Exchange, route: Route, caller: Caller, content: bytes, upload: Upload | None = None
     ) -> None:
-        url = self._settings.routes_url.replace("{name}", route.name) + INTERNAL_PREFIX + quote(exchange.path)
+        url = self._settings.route_url(route.name) + INTERNAL_PREFIX + quote(exchange.path)
         if exchange.query:
             url += "?" + quote(exchange.query, safe=punctuation)
         headers = [(name.decode(), exchange.header(name)) for name in PASSED_ON if name in exchange.headers]
-        headers += [await self._signer.header(caller), ("x-request-id", exchange.request_id)]
+        headers += [*await self._signer.headers(caller, url), ("x-request-id", exchange.request_id)]
         if upload and b"content-length" in exchange.headers:
             headers.append(("content-length", exchange.header(b"content-length")))
         request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s, upload)

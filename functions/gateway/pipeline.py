@@ -39,7 +39,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     telemetry.SECRETS_FAILING.set_function(lambda: ports.secrets.is_failing)
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
     guesses = Guesses(settings.invalid_keys_per_minute, ports.clock)
-    signer = CallerSigner(SigningKeys(ports.secrets), ports.clock)
+    signer = CallerSigner(SigningKeys(ports.secrets), ports.clock, ports.identity)
     catalogue = Catalogue.load(settings.models_file)
     router = Router(manifest.behind_the_gateway(settings))
     attempt = Attempt(settings, ports.upstream, ports.secrets, signer, ports.clock)

@@ -12,6 +12,7 @@ import pytest
 from functions.gateway.main import build
 from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.ports.cache import Cache
+from shared.ports.identity import Identity
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
@@ -58,6 +59,7 @@ class World:
         cache: Cache | None = None,
         limits: str = "",
         secrets: Secrets | None = None,
+        identity: Identity | None = None,
         **settings: Any,
     ) -> None:
         catalogue = tmp_path / "models.toml"
@@ -74,6 +76,7 @@ class World:
         if cache:
             ports.cache = cache
         ports.secrets = secrets or EnvironmentSecrets(SECRETS)
+        ports.identity = identity
         self.gateway = build(self.settings, ports)
 
     def answers(self, answer: Answer) -> None:

@@ -31,8 +31,8 @@ def test_the_scheduler_may_call_schedules_only(whole: Plan) -> None:
     assert invokers(whole, "scheduler").keys() == {route.name for route in FUNCTIONS if route.kind == "schedule"}
 
 
-def test_cloud_tasks_may_call_the_worker_and_what_is_a_task(whole: Plan) -> None:
-    assert invokers(whole, "tasks").keys() == {"worker", *(each.name for each in FUNCTIONS if each.kind == "task")}
+def test_the_queue_may_call_the_worker_and_what_is_made_for_it(whole: Plan) -> None:
+    assert invokers(whole, "tasks").keys() == {*(route.name for route in FUNCTIONS if route.kind == "task"), "worker"}
 
 
 def test_nobody_holds_a_role_over_everything(whole: Plan) -> None:
@@ -51,7 +51,7 @@ def test_the_database_is_the_only_thing_held_on_the_whole_project(whole: Plan) -
 def test_ci_deploys_from_the_main_branch_of_one_repository(whole: Plan) -> None:
     (provider,) = whole.of("google_iam_workload_identity_pool_provider")
     condition = provider.values["attribute_condition"]
-    assert condition == "assertion.repository == 'example/omni' && assertion.ref == 'refs/heads/main'"
+    assert condition == "assertion.sub == 'repo:example/omni:ref:refs/heads/main'"
 
 
 def test_buckets_are_private(plan: Plan) -> None:

@@ -8,10 +8,10 @@ import pytest
 from shared import manifest
 from tests.terraform.program import Plan, Resource
 
-FUNCTIONS = [route for route in manifest.load() if route.kind in {"function", "schedule", "task"}]
+FUNCTIONS = [route for route in manifest.load() if route.kind != "inference"]
 OF_JOBS = {route.name for route in FUNCTIONS if route.scope in {"jobs", "system"}}
 HANDLERS = Path(__file__).parent.parent.parent / "functions" / "routes"
-MADE = {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_WEBHOOK_KEY"}
+CHECKING = {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"}
 DIRECT = {"models_list", "models_get", "jobs_create"}
 
 
@@ -48,7 +48,7 @@ def test_a_function_that_faces_the_public_checks_keys_itself(whole: Plan) -> Non
         function = whole.functions()[route.name]
         faces_public = route.name in DIRECT
         assert function.service["environment_variables"]["RUN_AS_INTERNAL"] == ("0" if faces_public else "1")
-        assert (secrets(function) >= MADE) is faces_public
+        assert (secrets(function) >= CHECKING) is faces_public
 
 
 def test_what_is_mounted_may_be_read_and_nothing_else(plan: Plan) -> None:

@@ -2,8 +2,10 @@
 
 from dataclasses import fields
 
+from shared.core.queues import QUEUES
 from shared.settings import Settings
-from tests.terraform.program import WHOLE, Plan
+from tests.terraform.program import PROJECT, WHOLE, Plan
+from tests.terraform.test_functions import OF_JOBS
 
 FRAMEWORK = {"FUNCTION_USE_ASGI", "THREADS"}
 """What the Functions Framework reads itself."""
@@ -34,6 +36,15 @@ def test_the_worker_serves_its_model_to_the_gateway_alone(whole: Plan) -> None:
     assert environment["OMNI_WORKER_MODEL"] == WHOLE["worker"]["model"]  # type: ignore[index]
     assert environment["RUN_AS_INTERNAL"] == "1"
     assert environment["HOST"] == "0.0.0.0"  # noqa: S104  # a container's own network
+
+
+def test_what_deals_with_jobs_finds_the_queues(whole: Plan) -> None:
+    queues = {each.values["name"] for each in whole.of("google_cloud_tasks_queue")}
+    for name in OF_JOBS | {"worker"}:
+        environment = environments(whole)[name]
+        assert environment["OMNI_QUEUE"] == "cloudtasks"
+        assert {environment["OMNI_QUEUE_PREFIX"] + queue for queue in QUEUES} == queues
+        assert environment["OMNI_TASKS_ACCOUNT"] == f"omni-tasks@{PROJECT}.iam.gserviceaccount.com"
 
 
 def test_times_nest(whole: Plan) -> None:
