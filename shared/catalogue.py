@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from shared.core.errors import NotFound
+from shared.core.errors import InvalidRequest, NotFound
 from shared.core.limits import Limits
 from shared.core.pricing import BadPrice, Price
 from shared.core.routing import WORKER, Model, UpstreamTarget
@@ -88,6 +88,18 @@ class Catalogue:
         if found := self._by_id.get(model_id):
             return found
         raise no_such_model(model_id)
+
+    def require_for_jobs(self, allowed: frozenset[str] | None, model_id: str) -> None:
+        """NotFound when a key that may use the models `allowed` (None: all) cannot see the model; InvalidRequest when
+        no worker serves it."""
+        if allowed is not None and model_id not in allowed:
+            raise no_such_model(model_id)
+        if not any(upstream.is_worker for upstream in self.get(model_id).upstreams):
+            raise InvalidRequest(
+                f"The model '{model_id}' is not served by the worker, which runs the jobs.",
+                param="model",
+                code="model_not_for_jobs",
+            )
 
     @classmethod
     def load(cls, path: Path) -> "Catalogue":

@@ -2,7 +2,9 @@
 
 import re
 import secrets
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,7 +12,7 @@ from shared.core.errors import InvalidRequest, NotFound, PayloadTooLarge
 from shared.id_pages import page
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
-from shared.ports.store import Document, Query, Store
+from shared.ports.store import AlreadyExists, Document, Query, Store
 
 FILES = "files"
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
@@ -70,21 +72,26 @@ class Files:
 
         The document comes first, so that a content whose writer was killed is found and deleted.
         """
-        file_id = f"file-{self._token(12)}"
-        now = self._clock.now()
-        begun = StoredFile(
-            file_id, terms.tenant, terms.key_id, terms.purpose, terms.filename, 0, "", now, now + UNFINISHED_S
-        )
-        self._write(begun)
+        begun = self._begun(f"file-{self._token(12)}", terms)
         counted = Counted(parts, MOST_BYTES, "file")
         try:
-            uri = self._blobs.put(f"{folder(file_id)}/content", counted)
+            uri = self._blobs.put(f"{folder(begun.id)}/content", counted)
         except PayloadTooLarge:
             self._remove(begun)
             raise
-        file = replace(begun, bytes=counted.bytes, uri=uri, purge_at=now + terms.lifetime_s)
-        self._write(file)
+        file = replace(begun, bytes=counted.bytes, uri=uri, purge_at=begun.created_at + terms.lifetime_s)
+        self._store.transact(lambda transaction: transaction.put(FILES, file.id, asdict(file)))
         return file
+
+    def prepare(self, file_id: str, version: str, terms: FileTerms, parts: Iterable[bytes]) -> StoredFile:
+        """Keeps the content of a file that is there once its document is put with what depends on it.
+
+        Prepared again, under another version, it is the same file.
+        """
+        begun = self._begun(file_id, terms)
+        counted = Counted(parts, sys.maxsize, "file")
+        uri = self._blobs.put(f"{folder(file_id)}/content-{version}", counted)
+        return replace(begun, bytes=counted.bytes, uri=uri, purge_at=begun.created_at + terms.lifetime_s)
 
     def get(self, tenant: str, file_id: str) -> StoredFile:
         """The tenant's file; NotFound for another's, as for none."""
@@ -140,8 +147,14 @@ class Files:
     def _document(self, file_id: str) -> Document | None:
         return self._store.get(FILES, file_id) if FILE_ID.fullmatch(file_id) else None
 
-    def _write(self, file: StoredFile) -> None:
-        self._store.transact(lambda transaction: transaction.put(FILES, file.id, asdict(file)))
+    def _begun(self, file_id: str, terms: FileTerms) -> StoredFile:
+        now = self._clock.now()
+        begun = StoredFile(
+            file_id, terms.tenant, terms.key_id, terms.purpose, terms.filename, 0, "", now, now + UNFINISHED_S
+        )
+        with suppress(AlreadyExists):
+            self._store.transact(lambda transaction: transaction.create(FILES, file_id, asdict(begun)))
+        return begun
 
     def _remove(self, file: StoredFile) -> None:
         for uri in self._blobs.list(folder(file.id)):

@@ -19,7 +19,7 @@ def view(job: Job) -> dict[str, Any]:
         "max_attempts": job.max_attempts,
         "timeout_s": job.timeout_s,
         "cancel_requested": job.cancel_requested,
-        "progress": job.progress,
+        "progress": {"fraction": job.progress.fraction, "message": job.progress.message} if job.progress else None,
         "error": job.error,
         "usage": job.usage,
         "metadata": job.metadata,

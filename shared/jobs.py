@@ -21,12 +21,13 @@ from shared.core.queues import GPU_LO
 from shared.job_records import JobRecords
 from shared.job_recovery import Recovery
 from shared.job_report import Report
+from shared.job_steps import JobSteps
 from shared.job_turns import JOBS, Turns
 from shared.job_wakeups import WakeUps
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.queue import Queue
-from shared.ports.store import Document, Query, Store
+from shared.ports.store import AlreadyExists, Document, Query, Store
 from shared.settings import Settings
 from shared.webhook_wakeups import ROUTE as DELIVERING
 from shared.webhook_wakeups import WebhookWakeUps
@@ -60,6 +61,10 @@ class JobOrder:
     webhook: dict[str, Any] | None = None
     """`url`, and which `events` it wants; None for all of them."""
     trace_id: str = ""
+    id: str = ""
+    """Given for what must exist once only: creating it again changes nothing. Empty: a random one."""
+    parent: str = ""
+    lifetime_s: float = LIFETIME_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +113,13 @@ class Jobs:
         self._turns = Turns(store, clock, settings)
         webhook_wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
         self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns)
+        self.steps = JobSteps(store, self._records, settings.lease_s)
         self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
 
     def create(self, order: JobOrder) -> Job:
         """Commits the job and sends its wake-up, or lets it wait while its tenant has enough of them in flight. Once
         this returns, the job is not lost any more."""
-        job_id = f"job_{self._token(12)}"
+        job_id = order.id or f"job_{self._token(12)}"
         body = _encode(order.input)
         uri = self._blobs.put(f"jobs/{job_id}/input.json", body) if len(body) > INLINE_BYTES else ""
         sha256 = hashlib.sha256(body).hexdigest()
@@ -123,7 +129,12 @@ class Jobs:
                 job = _new(job_id, order, sha256, uri, now)
                 return job if has_room(job, now) else fairness.kept_waiting(job)
 
-            return self._records.add(make)
+            try:
+                return self._records.add(make)
+            except AlreadyExists:
+                if job := self._records.get(job_id):
+                    return job
+                raise
 
     def get(self, tenant: str, job_id: str) -> Job:
         """The tenant's job; NotFound for another's, as for none."""
@@ -226,7 +237,7 @@ class Jobs:
         return replace(outcome, result=None, result_uri=uri)
 
     def _is_visible(self, job: Job, tenant: str) -> bool:
-        return job.tenant == tenant and job.expire_at > self._clock.now()
+        return job.tenant == tenant and not job.parent and job.expire_at > self._clock.now()
 
 
 _ENDED = {State.SUCCEEDED: "succeeded", State.FAILED: "failed", State.EXPIRED: "expired"}
@@ -246,9 +257,9 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
         input_sha256=input_sha256,
         created_at=now,
         next_run_at=now,
-        deadline_at=now + LIFETIME_S,
-        lease_expires_at=now + LIFETIME_S,
-        expire_at=now + LIFETIME_S + RETENTION_S,
+        deadline_at=now + order.lifetime_s,
+        lease_expires_at=now + order.lifetime_s,
+        expire_at=now + order.lifetime_s + RETENTION_S,
         input=None if input_uri else order.input,
         input_uri=input_uri,
         metadata=order.metadata,
@@ -256,6 +267,7 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
         trace_id=order.trace_id,
         rank_at=fairness.rank_at(order.priority, now),
         weight=order.weight,
+        parent=order.parent,
     )
 
 

@@ -15,14 +15,17 @@ log = logging.getLogger(__name__)
 
 
 class Retention:
-    def __init__(self, files: Files, uploads: Uploads, clock: Clock) -> None:
+    def __init__(self, files: Files, uploads: Uploads, is_read: Callable[[str], bool], clock: Clock) -> None:
+        """`is_read` tells of a file's id whether a batch still needs the file."""
         self._files = files
         self._uploads = uploads
+        self._is_read = is_read
         self._clock = clock
 
     def expire(self) -> Report:
         end = self._clock.monotonic() + MOST_TIME_S
-        files = self._purge(self._files.expired(), self._files.purge, end)
+        expired = (file for file in self._files.expired() if not self._is_read(file.id))
+        files = self._purge(expired, self._files.purge, end)
         uploads = self._purge(self._uploads.expired(), self._uploads.purge, end)
         return Report(
             files.examined + uploads.examined,

@@ -225,6 +225,13 @@ class Settings:
         "for free. 0: 1.5 times the jobs that can run at the same time.",
         least=0,
     )
+    task_index: int = knob(
+        0, "CLOUD_RUN_TASK_INDEX", "Which of a Cloud Run job's tasks this is; Cloud Run sets it.", least=0
+    )
+    task_count: int = knob(1, "CLOUD_RUN_TASK_COUNT", "How many tasks the job has; Cloud Run sets it.", least=1)
+    task_attempt: int = knob(
+        0, "CLOUD_RUN_TASK_ATTEMPT", "How often this task was tried before; Cloud Run sets it.", least=0
+    )
     worker_model: str = knob(
         "smollm2-135m-instruct",
         "OMNI_WORKER_MODEL",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.batches import Batches
 from shared.catalogue import Catalogue
 from shared.files import Files
 from shared.jobs import Jobs
@@ -21,6 +22,7 @@ class Context:
     jobs: Jobs
     limits: LimitPolicy
     files: Files
+    batches: Batches
     uploads: Uploads
     retention: Retention
     webhooks: Webhooks

@@ -7,10 +7,8 @@ import msgspec
 
 from functions.routes.context import Context
 from shared import manifest
-from shared.catalogue import no_such_model
 from shared.core.errors import InvalidRequest, PayloadTooLarge
 from shared.core.fairness import WEIGHTS
-from shared.core.keys import Caller
 from shared.job_view import view
 from shared.jobs import JobOrder
 from shared.manifest import Route
@@ -27,7 +25,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(JobRequest, incoming.body, context.settings.max_json_depth)
     given = _with_model(wanted)
     _check_input(_task(wanted.task), given, context.settings.max_json_depth)
-    _check_model(given["model"], incoming.caller, context)
+    context.catalogue.require_for_jobs(incoming.caller.models, given["model"])
     if wanted.webhook:
         context.webhooks.require_usable(incoming.caller.tenant, wanted.webhook.url)
     job = context.jobs.create(
@@ -88,17 +86,6 @@ def _inside_input(error: InvalidRequest) -> InvalidRequest:
         return InvalidRequest(error.message, param="input", code=error.code)
     param = f"input.{error.param}"
     return InvalidRequest(error.message.replace(f"'{error.param}'", f"'{param}'", 1), param=param, code=error.code)
-
-
-def _check_model(model_id: str, caller: Caller, context: Context) -> None:
-    if not caller.may_use(model_id):
-        raise no_such_model(model_id)
-    if not any(upstream.is_worker for upstream in context.catalogue.get(model_id).upstreams):
-        raise InvalidRequest(
-            f"The model '{model_id}' is not served by the worker, which runs the jobs.",
-            param="model",
-            code="model_not_for_jobs",
-        )
 
 
 def _timeout_s(wanted: JobRequest, most: float) -> float:

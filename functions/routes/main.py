@@ -11,6 +11,7 @@ import flask
 from functions import routes as package
 from functions.routes.context import Context
 from shared import manifest, reporting, telemetry
+from shared.batches import Batches
 from shared.catalogue import Catalogue
 from shared.core.errors import NotInstalled
 from shared.files import Files
@@ -61,15 +62,18 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy)
     files = Files(ports.store, ports.blobs, ports.clock)
     uploads = Uploads(ports.store, ports.blobs, files, ports.clock)
+    jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
+    batches = Batches(ports.store, jobs, ports.clock, settings)
     context = Context(
         settings,
         ports,
         catalogue,
-        Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings),
+        jobs,
         policy,
         files,
+        batches,
         uploads,
-        Retention(files, uploads, ports.clock),
+        Retention(files, uploads, batches.records.reads, ports.clock),
         Webhooks(ports.store, ports.queue, ports.courier, ports.secrets, ports.clock, settings),
     )
     handlers = {route.name: _handler(route, context) for route in served}

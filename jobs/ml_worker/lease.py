@@ -23,8 +23,8 @@ class Lease:
         self._interval_s = lease_s / 3
         self._progress: Progress | None = None
 
-    def report(self, fraction: float, message: str) -> None:
-        self._progress = Progress(fraction, message)
+    def report(self, progress: Progress) -> None:
+        self._progress = progress
 
     async def hold(self, work: Coroutine[None, None, Outcome]) -> Outcome | None:
         """The work's outcome; Stopped when the caller cancelled the job; None when another run has the job now."""

@@ -1,8 +1,6 @@
 """The ML worker as a service: `python -m jobs.ml_worker.main`."""
 
 import asyncio
-import os
-import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,12 +15,10 @@ from jobs.ml_worker.engine_inference import EngineInference
 from jobs.ml_worker.engines.engine import Engine
 from jobs.ml_worker.engines.llama_cpp import LlamaCpp
 from jobs.ml_worker.model import NONE, ServedModel
-from jobs.ml_worker.runner import Runner
 from jobs.ml_worker.slots import Slots
-from jobs.ml_worker.tasks import registry
+from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
 from shared.identity import Authenticator
-from shared.jobs import Jobs
 from shared.limit_policy import LimitPolicy, tier_limits
 from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
@@ -85,9 +81,7 @@ def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
     slots = Slots(settings.worker_slots)
     model = ServedModel(settings, engine, ports.upstream)
     inference = EngineInference(settings, model, ports.clock)
-    jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
-    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    runner = Runner(jobs, registry(inference), slots, lambda: not model.is_loading, settings.lease_s, owner)
+    runner = Workshop(settings, ports, inference, slots).runner(lambda: not model.is_loading)
     pages = SystemPages("worker", _readiness(ports, model))
     edge = Edge(settings, ports.clock, _door(settings, ports), pages, inference, runner.run, slots)
 

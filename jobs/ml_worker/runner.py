@@ -9,9 +9,9 @@ from typing import ParamSpec, TypeVar
 
 from jobs.ml_worker.lease import Lease
 from jobs.ml_worker.slots import Slots
-from jobs.ml_worker.tasks import Done, Report, WorkerTask
+from jobs.ml_worker.tasks import Done, Paused, Report, WorkerTask, may_pass
 from shared import telemetry
-from shared.core.errors import NotFound, NotInstalled, OmniError
+from shared.core.errors import NotFound, OmniError
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
 from shared.core.queues import GPU_LO
 from shared.jobs import Jobs
@@ -37,9 +37,10 @@ class Runner:
         lease_s: float,
         owner: str,
         slot_patience_s: float = SLOT_PATIENCE_S,
+        step_ended: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`ready` tells whether work can begin: a model that is still loading must not cost jobs their attempts.
-        `owner` names this process in the leases it holds."""
+        `owner` names this process in the leases it holds. `step_ended` is told the batch of each step that ended."""
         self._jobs = jobs
         self._tasks = tasks
         self._slots = slots
@@ -47,6 +48,7 @@ class Runner:
         self._lease_s = lease_s
         self._owner = owner
         self._slot_patience_s = slot_patience_s
+        self._step_ended = step_ended
         self._threads = ThreadPoolExecutor(STORE_THREADS, "jobs")
 
     async def run(self, job_id: str, seq: int, queue: str = GPU_LO) -> None:
@@ -57,12 +59,24 @@ class Runner:
         if not await self._takes_slot():
             await self._call(self._jobs.defer, job_id, seq, queue)
             return
+        await self._run(partial(self._jobs.claim, job_id, seq, self._owner))
+
+    async def pull(self, step_id: str) -> bool:
+        """Does a step of a batch without a wake-up; whether it was to be had. Waits for a slot as long as it takes."""
+        while not await self._takes_slot():
+            pass
+        return await self._run(partial(self._jobs.steps.claim, step_id, self._owner))
+
+    async def _run(self, claim: Callable[[], Job | None]) -> bool:
+        """Works on what the claim gives, on the slot that was taken for it."""
         try:
-            if job := await self._call(self._jobs.claim, job_id, seq, self._owner):
+            job = await self._call(claim)
+            if job:
                 with telemetry.JOBS_RUNNING.track_inprogress():
                     await self._work(job)
         finally:
             self._slots.release()
+        return job is not None
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)
@@ -70,16 +84,20 @@ class Runner:
     async def _takes_slot(self) -> bool:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._slot_patience_s
-        while not (self._ready() and self._slots.try_acquire()):
-            if loop.time() >= end:
-                return False
-            await asyncio.sleep(SLOT_POLL_S)
+        self._slots.waiting += 1
+        try:
+            while not (self._ready() and self._slots.try_acquire()):
+                if loop.time() >= end:
+                    return False
+                await asyncio.sleep(SLOT_POLL_S)
+        finally:
+            self._slots.waiting -= 1
         return True
 
     async def _work(self, job: Job) -> None:
         lease = Lease(partial(self._call, self._jobs.heartbeat, job), self._lease_s)
         try:
-            outcome = await lease.hold(self._attempt(job, lease.report))
+            outcome = await lease.hold(self._attempt(job, Report(job, lease.report)))
         except asyncio.CancelledError:
             await self._end(job, Released())
             raise
@@ -89,13 +107,17 @@ class Runner:
         after = await self._call(self._jobs.finish, job, outcome) if outcome else None
         fields = {"job": job.id, "task": job.task, "attempt": job.attempt, "request_id": job.trace_id}
         log.info("job attempt ended", extra={"fields": fields | {"state": after.state if after else "lost"}})
+        if after and after.parent and after.state.is_final:
+            await self._call(self._step_ended, after.parent)
 
     async def _attempt(self, job: Job, report: Report) -> Outcome:
         try:
             async with asyncio.timeout(job.timeout_s) as limit:
                 done = await self._perform(job, report)
+        except Paused:
+            return Released()
         except OmniError as error:
-            return Failed(JobError(error.code, error.message, retryable=_may_pass(error)))
+            return Failed(JobError(error.code, error.message, retryable=may_pass(error)))
         except Exception as error:  # whatever a task does wrong ends its job, not the worker
             if isinstance(error, TimeoutError) and limit.expired():
                 return Failed(JobError("timeout", f"The job ran longer than {job.timeout_s:g} s.", retryable=False))
@@ -112,8 +134,3 @@ class Runner:
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs one of the synchronous ports' calls in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
-
-
-def _may_pass(error: OmniError) -> bool:
-    """Whether another attempt may help: not with what the caller sent, nor with what is not installed."""
-    return error.status == 429 or (error.status >= 500 and not isinstance(error, NotInstalled))

@@ -9,10 +9,19 @@ class Slots:
     def __init__(self, total: int) -> None:
         self.total = total
         self.busy = 0
+        self.waiting = 0
+        """Jobs that wait for a slot."""
 
     def try_acquire(self) -> bool:
         """Takes a slot if one is free."""
         if self.busy >= self.total:
+            return False
+        self.acquire()
+        return True
+
+    def try_acquire_spare(self) -> bool:
+        """Takes a slot that no waiting job wants, if one is left for callers besides."""
+        if self.busy + self.waiting + 1 >= self.total:
             return False
         self.acquire()
         return True

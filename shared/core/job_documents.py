@@ -18,6 +18,8 @@ def to_document(job: Job) -> dict[str, Any]:
     document["error"] = asdict(job.error) if job.error else None
     document["progress"] = asdict(job.progress) if job.progress else None
     document["lane"] = job.lane
+    if not job.parent:
+        del document["parent"]  # so that it is not in the steps' indexes
     document["schema_version"] = SCHEMA_VERSION
     return document
 
@@ -55,7 +57,7 @@ def _classes(hint: Any) -> tuple[type, ...]:
     return (*classes, int) if float in classes else classes
 
 
-_ADDED = frozenset({"rank_at", "weight"})
+_ADDED = frozenset({"rank_at", "weight", "parent"})
 """Fields that documents written before there were any may lack."""
 _HINTS = get_type_hints(Job)
 _CLASSES = {field.name: _classes(_HINTS[field.name]) for field in fields(Job)}

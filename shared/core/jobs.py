@@ -70,8 +70,8 @@ DEADLINE_PASSED = JobError("deadline_passed", "The job's deadline passed before 
 @dataclass(frozen=True, slots=True)
 class Progress:
     fraction: float
-    """0 to 1."""
     message: str = ""
+    tally: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ class Job:
     rank_at: float = 0.0
     """Its place among its tenant's jobs that wait for capacity."""
     weight: int = 1
-    """Its tenant's."""
+    parent: str = ""
+    """The batch it is a step of. Lists of jobs leave steps out."""
 
     @property
     def lane(self) -> str:
@@ -179,7 +180,7 @@ def claim(job: Job, seq: int, owner: str, now: float, lease_s: float) -> Job:
         lease_owner=owner,
         lease_expires_at=now + lease_s,
         started_at=job.started_at or now,
-        progress=None,
+        progress=job.progress if job.parent else None,
     )
 
 
@@ -281,7 +282,7 @@ def _queued(job: Job, next_run_at: float) -> Job:
         next_run_at=next_run_at,
         lease_owner="",
         lease_expires_at=job.deadline_at,
-        progress=None,
+        progress=job.progress if job.parent else None,
     )
 
 

@@ -45,6 +45,7 @@ TAGS = {
     "Chat": "Answers from models, as OpenAI's clients expect them.",
     "Models": "The models there are.",
     "Jobs": "Work that outlives the request: queued, run once, and kept with its result.",
+    "Batches": "Thousands of requests in a file, answered when there is room, within 24 hours.",
     "Files": "What batches read and write. Kept for 30 days at most.",
     "Webhooks": "What is told to the addresses that jobs name, and the secrets that sign it.",
     "Keys": "Managed API keys. Needs a key with the scope `admin`.",

@@ -22,6 +22,7 @@ def __getattr__(name: str) -> dict[str, type[BaseModel]]:
 
 
 def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
+    from shared.web.schemas.batches import BatchList, BatchRequest, BatchView
     from shared.web.schemas.chat import ChatRequest, ChatResponse, CompletionRequest, CompletionResponse
     from shared.web.schemas.files import (
         DeletedFile,
@@ -52,6 +53,7 @@ def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
 
     return (
         *(ChatRequest, ChatResponse, CompletionRequest, CompletionResponse),
+        *(BatchRequest, BatchView, BatchList),
         *(FileForm, FileView, FileList, DeletedFile),
         *(UploadRequest, UploadView, UploadCompletion, PartForm, PartView),
         *(JobRequest, JobView, JobList),

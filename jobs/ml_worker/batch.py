@@ -1,0 +1,144 @@
+"""The ML worker as a Cloud Run job: `python -m jobs.ml_worker.batch` works off batches until nothing is left to take.
+
+It takes steps of batches by the same claim as a worker that was woken for them, so any number of these run beside each
+other and beside the service. Killed at any moment it strands nothing: its steps' leases end, and what it saved of them
+is not done again. Each task of the job begins at another place, so that they seldom want the same step.
+
+Exit status: 0 when nothing is left, 75 when it was told to stop before (Cloud Run then starts it again), 1 when the
+model, the store or the blobs cannot be had.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from jobs.ml_worker.engine_inference import EngineInference
+from jobs.ml_worker.engines.llama_cpp import LlamaCpp
+from jobs.ml_worker.inference import Inference
+from jobs.ml_worker.model import NONE, OK, ServedModel
+from jobs.ml_worker.slots import Slots
+from jobs.ml_worker.workshop import Workshop
+from shared import reporting, telemetry
+from shared.core.errors import Unavailable
+from shared.core.jobs import Job, State, has_live_lease
+from shared.settings import Settings
+from shared.wiring import Ports
+
+DONE, FAILED, STOPPED = 0, 1, 75
+MODEL_POLL_S = 0.1
+LOOK_AGAIN_S = 1.0
+MOST_CANDIDATES = 100
+
+log = logging.getLogger("omni.batch")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which of a job's tasks this is."""
+
+    index: int
+    count: int
+
+    def first(self, steps: list[Job]) -> list[Job]:
+        """The steps, beginning at this task's place among them."""
+        start = self.index * len(steps) // max(1, self.count)
+        return steps[start:] + steps[:start]
+
+
+class BatchRunner:
+    def __init__(self, workshop: Workshop, ports: Ports, share: Share) -> None:
+        self._workshop = workshop
+        self._clock = ports.clock
+        self._share = share
+        self._leases: dict[str, float] = {}
+        """Of steps that others run, as they were when they were first seen."""
+        self._is_there_more = False
+        """Whether a step may be to be had a little later."""
+        self.runner = workshop.runner(lambda: True)
+
+    async def run(self) -> None:
+        """Until no step of any batch is to be had, nor will be unless another worker makes one."""
+        while True:
+            took_one = False
+            for step in await asyncio.to_thread(self._candidates):
+                took_one |= await self.runner.pull(step.id)
+            if not took_one:
+                if not self._is_there_more:
+                    return
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    def _candidates(self) -> list[Job]:
+        self._is_there_more = False
+        found = []
+        for batch in self._workshop.batches.records.open():
+            self._workshop.batches.advance(batch.id)
+            found += list(self._free(batch.id))
+            if len(found) >= MOST_CANDIDATES:
+                break
+        return self._share.first(found)
+
+    def _free(self, batch_id: str) -> Iterator[Job]:
+        now = self._clock.now()
+        steps = self._workshop.jobs.steps
+        for step in steps.of(batch_id, State.QUEUED):
+            if step.next_run_at <= now:
+                yield step
+            else:
+                self._is_there_more = True
+        for step in steps.of(batch_id, State.RUNNING):
+            if not has_live_lease(step, now):
+                yield step
+            elif step.lease_expires_at == self._leases.setdefault(step.id, step.lease_expires_at or 0.0):
+                self._is_there_more = True  # its worker may have been killed; if not, it will extend the lease
+
+
+def main() -> int:
+    settings = Settings.load()
+    telemetry.start_logging("batch", settings.log_level)
+    reporting.start_errors(settings, "batch")
+    try:
+        return asyncio.run(_serve(settings, Ports(settings)))
+    except Unavailable as error:
+        log.error(error.message, extra={"fields": {"detail": error.detail}})
+        return FAILED
+
+
+async def _serve(settings: Settings, ports: Ports) -> int:
+    """With the model loaded first; without one no line could be answered."""
+    engine = None if settings.worker_model == NONE else LlamaCpp(settings)
+    model = ServedModel(settings, engine, ports.upstream)
+    loading = asyncio.create_task(model.keep_running())
+    try:
+        while model.is_loading and not loading.done():  # noqa: ASYNC110 - nobody tells when it is
+            await asyncio.sleep(MODEL_POLL_S)
+        if engine is None or model.state != OK:
+            log.error("no model", extra={"fields": {"model": model.id, "reason": model.state}})
+            return FAILED
+        return await work(settings, ports, EngineInference(settings, model, ports.clock))
+    finally:
+        loading.cancel()
+        await model.stop()
+        await ports.upstream.close()
+
+
+async def work(settings: Settings, ports: Ports, inference: Inference) -> int:
+    """Works off what there is; the exit status. SIGTERM and SIGINT: what is done is saved, and the step let go."""
+    share = Share(settings.task_index, settings.task_count)
+    log.info("begins", extra={"fields": {"task": share.index, "of": share.count, "attempt": settings.task_attempt}})
+    batch_runner = BatchRunner(Workshop(settings, ports, inference, Slots(settings.worker_slots)), ports, share)
+    running = asyncio.create_task(batch_runner.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
+        return DONE
+    log.info("stopped before the end")
+    return STOPPED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""A step of a batch that answers some of its lines. What earlier runs of the step have saved is not done again."""
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+import msgspec
+
+from jobs.ml_worker.inference import Inference
+from jobs.ml_worker.lines import CAREFUL, LineRun, Pace
+from jobs.ml_worker.slots import Slots
+from jobs.ml_worker.tasks import Done, Report, may_pass
+from shared.batch_input import Asked, asked
+from shared.batch_lines import answered, refused
+from shared.batch_parts import Parts, Result
+from shared.batch_records import BatchRecords
+from shared.core.batches import Chunk, Status
+from shared.core.errors import NotFound, OmniError, Unavailable
+from shared.core.retries import delay_s
+from shared.ports.blobs import Blobs
+
+TRIES = 3
+"""Of a line, within a run."""
+CAREFUL_FROM = 4
+"""The attempt from which on a chunk counts as one that ends its worker."""
+PACE = Pace()
+
+log = logging.getLogger(__name__)
+
+
+class BatchChunk:
+    def __init__(
+        self, inference: Inference, records: BatchRecords, blobs: Blobs, slots: Slots, pace: Pace = PACE
+    ) -> None:
+        self._inference = inference
+        self._records = records
+        self._blobs = blobs
+        self._parts = Parts(blobs)
+        self._slots = slots
+        self._pace = pace
+
+    async def __call__(self, given: dict[str, Any], report: Report, /) -> Done:
+        chunk = msgspec.convert(given, Chunk)
+        batch = await asyncio.to_thread(self._records.get, chunk.batch_id)
+        if batch is None or batch.status not in (Status.VALIDATING, Status.IN_PROGRESS):
+            return Done({})
+        saved = Saved(self._parts, chunk, report)
+        await asyncio.to_thread(saved.look)
+        todo = await asyncio.to_thread(self._todo, chunk, saved)
+        careful = report.job.attempt >= CAREFUL_FROM
+        if careful and todo:  # whichever line ended the worker last time, another one comes first now
+            turn = (report.job.attempt - CAREFUL_FROM) % len(todo)
+            todo = todo[turn:] + todo[:turn]
+
+        async def answer(line: Asked) -> Result:
+            return await self._answer(chunk, line)
+
+        await LineRun(answer, saved.add, self._slots, CAREFUL if careful else self._pace).through(todo)
+        return Done(dict(saved.tally))
+
+    def _todo(self, chunk: Chunk, saved: "Saved") -> list[Asked]:
+        try:
+            lines = asked(chunk, self._blobs.read(chunk.uri, chunk.start, chunk.length))
+            return [line for line in lines if line.number not in saved.numbers]
+        except FileNotFoundError:
+            raise NotFound("The batch's input file is not there any more.", code="file_not_found") from None
+
+    async def _answer(self, chunk: Chunk, line: Asked) -> Result:
+        for attempt in range(1, TRIES + 1):
+            try:
+                body = await self._inference.complete(chunk.route, line.body)
+                return answered(chunk.batch_id, line, body)
+            except Unavailable:  # nor can any other line be answered now
+                raise
+            except OmniError as error:
+                if attempt == TRIES or not may_pass(error):
+                    return refused(chunk.batch_id, line, error)
+                await asyncio.sleep(delay_s(attempt, random.random()))  # noqa: S311 - jitter
+            except Exception:  # whatever a line does wrong ends that line, not the chunk
+                log.exception("line broke", extra={"fields": {"batch": chunk.batch_id, "line": line.number}})
+                break
+        return refused(chunk.batch_id, line, OmniError())
+
+
+class Saved:
+    """The lines of a chunk whose outcomes are kept, by whichever run."""
+
+    def __init__(self, parts: Parts, chunk: Chunk, report: Report) -> None:
+        self._parts = parts
+        self._chunk = chunk
+        self._report = report
+        self._written = 0
+        self.numbers: set[int] = set()
+        self.tally = {"completed": 0, "failed": 0}
+
+    def look(self) -> None:
+        for part in self._parts.of(self._chunk.batch_id, self._report.job.id):
+            for place, number in enumerate(part.head.lines):
+                self._note(number, is_error=place >= part.head.completed)
+
+    async def add(self, results: list[Result]) -> None:
+        job = self._report.job
+        await asyncio.to_thread(self._parts.save, self._chunk.batch_id, job.id, job.epoch, self._written, results)
+        self._written += 1
+        for each in results:
+            self._note(each.number, is_error=each.is_error)
+        self._report(len(self.numbers) / self._chunk.lines, tally=dict(self.tally))
+
+    def _note(self, number: int, *, is_error: bool) -> None:
+        if number not in self.numbers:
+            self.numbers.add(number)
+            self.tally["failed" if is_error else "completed"] += 1

@@ -1,0 +1,225 @@
+"""A batch's input file, line by line: bounded in memory, and every mistake found with the number of its line."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from shared.core.batches import (
+    MOST_CHUNK_BYTES,
+    MOST_ERRORS,
+    MOST_LINE_BYTES,
+    MOST_LINES,
+    Batch,
+    Chunk,
+    Mistake,
+    chunk_size,
+)
+from shared.core.errors import InvalidRequest, NotFound
+from shared.manifest import Route
+from shared.web.schemas import MODELS
+from shared.web.structure import check_structure
+from shared.web.validation import parse
+
+MOST_CUSTOM_ID = 512
+
+
+class Request(msgspec.Struct):
+    """A line. Fields that it has beside these are not looked at, as OpenAI does."""
+
+    custom_id: str
+    method: str
+    url: str
+    body: msgspec.Raw
+
+
+_decode = msgspec.json.Decoder(Request).decode
+_decode_body = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    number: int
+    """1 for the first line of the file."""
+    start: int
+    """Byte in the file."""
+    text: bytes
+    """Without its end; cut off after MOST_LINE_BYTES + 1."""
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A line that was found valid, as a worker answers it."""
+
+    number: int
+    custom_id: str
+    body: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a file holds."""
+
+    model: str = ""
+    starts: list[int] = field(default_factory=list)
+    """Where each line that is not blank begins, in bytes."""
+    numbers: list[int] = field(default_factory=list)
+    """And its number."""
+    size: int = 0
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def chunks(self, batch: Batch, uri: str, route: str) -> list[Chunk]:
+        """The lines in groups that a worker can hold: neither too many nor, together, too large."""
+        ends = [*self.starts, self.size]
+        found, first = [], 0
+        for last in self._cuts():
+            found.append(
+                Chunk(
+                    batch_id=batch.id,
+                    uri=uri,
+                    route=route,
+                    start=self.starts[first],
+                    length=ends[last] - self.starts[first],
+                    first_line=self.numbers[first],
+                    lines=last - first,
+                )
+            )
+            first = last
+        return found
+
+    def _cuts(self) -> Iterator[int]:
+        """Before which lines a new chunk begins, and the end."""
+        most, first = chunk_size(len(self.starts)), 0
+        for place, start in enumerate(self.starts):
+            if place - first == most or (place > first and start - self.starts[first] >= MOST_CHUNK_BYTES):
+                yield place
+                first = place
+        yield len(self.starts)
+
+
+def lines(parts: Iterable[bytes], number: int = 1, start: int = 0) -> Iterator[Line]:
+    """The lines of a file that comes in parts. One that is too long is cut off, never held whole."""
+    rest, begun = b"", start
+    for part in parts:
+        start += len(part)
+        *whole, rest = (rest + part).split(b"\n")
+        for text in whole:
+            yield Line(number, begun, text)
+            number += 1
+            begun += len(text) + 1
+        if len(rest) > MOST_LINE_BYTES:
+            yield Line(number, begun, rest[: MOST_LINE_BYTES + 1])
+            return
+    if rest:
+        yield Line(number, begun, rest)
+
+
+def asked(chunk: Chunk, parts: Iterable[bytes]) -> Iterator[Asked]:
+    """The requests of a chunk, from its bytes."""
+    for line in lines(parts, chunk.first_line, chunk.start):
+        if not line.is_blank:
+            request = _decode(line.text)
+            yield Asked(line.number, request.custom_id, _decode_body(request.body))
+
+
+class Inspection:
+    """Reads a file as the worker would, and lists what could not be answered."""
+
+    def __init__(self, batch: Batch, route: Route, check_model: Callable[[str], None], max_depth: int) -> None:
+        """`check_model` raises NotFound or InvalidRequest for a model that cannot be asked."""
+        self._batch = batch
+        self._route = route
+        self._check_model = check_model
+        self._max_depth = max_depth
+        self._ids: dict[str, int] = {}
+        self._found = Findings()
+
+    def of(self, parts: Iterable[bytes]) -> Findings:
+        found = self._found
+        for line in lines(parts):
+            found.size = line.start + len(line.text) + 1
+            if line.is_blank:
+                continue
+            found.starts.append(line.start)
+            found.numbers.append(line.number)
+            self._look_at(line)
+            if len(found.starts) > MOST_LINES:
+                self._note("too_many_lines", f"A batch may have {MOST_LINES:,} requests at most.")
+            if len(found.mistakes) >= MOST_ERRORS or len(found.starts) > MOST_LINES:
+                return found
+        if not found.starts:
+            self._note("empty_file", "The file holds no request.")
+        return found
+
+    def _look_at(self, line: Line) -> None:
+        try:
+            request = self._request(line)
+            self._check(request, line.number)
+        except (InvalidRequest, NotFound) as error:
+            self._note(error.code, error.message, line.number, error.param)
+
+    def _request(self, line: Line) -> Request:
+        if len(line.text) > MOST_LINE_BYTES:
+            raise InvalidRequest(f"A line may have {MOST_LINE_BYTES} bytes at most.", code="line_too_large")
+        try:
+            line.text.decode()
+            check_structure(line.text, self._max_depth)
+            return _decode(line.text)
+        except UnicodeDecodeError as error:
+            raise InvalidRequest(f"This line is not UTF-8: byte {error.start + 1}.", code="invalid_encoding") from None
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"This line is no request: {_plain(error)}.", code="invalid_line") from None
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f"This line is not valid JSON: {error}.", code="invalid_json_line") from None
+
+    def _check(self, request: Request, number: int) -> None:
+        if not 0 < len(request.custom_id) <= MOST_CUSTOM_ID:
+            raise InvalidRequest(
+                f"'custom_id' should have 1 to {MOST_CUSTOM_ID} characters.", param="custom_id", code="invalid_value"
+            )
+        if (before := self._ids.setdefault(request.custom_id, number)) != number:
+            raise InvalidRequest(
+                f"The custom_id '{request.custom_id}' stands in line {before} already.",
+                param="custom_id",
+                code="duplicate_custom_id",
+            )
+        if request.method != "POST":
+            raise InvalidRequest("'method' should be 'POST'.", param="method", code="invalid_method")
+        if request.url != self._batch.endpoint:
+            raise InvalidRequest(
+                f"'url' should be the batch's endpoint, '{self._batch.endpoint}'.", param="url", code="mismatched_url"
+            )
+        self._check_body(bytes(request.body))
+
+    def _check_body(self, body: bytes) -> None:
+        try:
+            wanted = parse(MODELS[self._route.request], body, self._max_depth)
+        except InvalidRequest as error:
+            param = f"body.{error.param}" if error.param else "body"
+            message = error.message.replace(f"'{error.param}'", f"'{param}'", 1)
+            raise InvalidRequest(message, param=param, code=error.code) from None
+        fields = wanted.model_dump(include={"model", "stream"})
+        if fields.get("stream"):
+            raise InvalidRequest("A batch's answers are kept, not streamed.", param="body.stream", code="invalid_value")
+        model = str(fields["model"])
+        if not self._found.model:
+            self._check_model(model)
+            self._found.model = model
+        if model != self._found.model:
+            raise InvalidRequest(
+                f"All lines should ask the same model, '{self._found.model}'.",
+                param="body.model",
+                code="mismatched_model",
+            )
+
+    def _note(self, code: str, message: str, line: int | None = None, param: str | None = None) -> None:
+        self._found.mistakes.append(Mistake(code, message, line, param))
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    return str(error).replace("`", "'")

@@ -1,0 +1,46 @@
+"""A line of a batch's output or error file, as OpenAI writes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from shared.batch_input import Asked
+from shared.batch_parts import Result
+from shared.core.batches import Tokens
+from shared.core.errors import OmniError
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answered(batch_id: str, line: Asked, body: Mapping[str, Any]) -> Result:
+    return Result(line.number, False, _line(batch_id, line, 200, body), tokens_of(body.get("usage")))
+
+
+def refused(batch_id: str, line: Asked, error: OmniError) -> Result:
+    shown = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return Result(line.number, True, _line(batch_id, line, error.status, {"error": shown}))
+
+
+def unanswered(batch_id: str, line: Asked, code: str, message: str) -> bytes:
+    """For a line that never got to run."""
+    error = {"code": code, "message": message}
+    return _encode(_head(batch_id, line) | {"response": None, "error": error}) + b"\n"
+
+
+def tokens_of(usage: Any) -> Tokens:
+    """The counts of an answer's usage; none where there are none."""
+    if not isinstance(usage, dict):
+        return Tokens()
+    details = usage.get("prompt_tokens_details") or {}
+    return Tokens(usage.get("prompt_tokens", 0), details.get("cached_tokens", 0), usage.get("completion_tokens", 0))
+
+
+def _line(batch_id: str, line: Asked, status: int, body: Mapping[str, Any]) -> bytes:
+    request_id = f"req_{batch_id.removeprefix('batch_')}_{line.number}"
+    response = {"status_code": status, "request_id": request_id, "body": body}
+    return _encode(_head(batch_id, line) | {"response": response, "error": None}) + b"\n"
+
+
+def _head(batch_id: str, line: Asked) -> dict[str, Any]:
+    return {"id": f"batch_req_{batch_id.removeprefix('batch_')}_{line.number}", "custom_id": line.custom_id}

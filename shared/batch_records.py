@@ -1,0 +1,74 @@
+"""Batches in the store: every change is one transaction, on the store's time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from shared.core.batches import OPEN, Batch
+from shared.ports.store import Document, Query, Store, Transaction
+
+BATCHES = "batches"
+Step = Callable[[Batch, float], Batch]
+"""A transition: the batch as it stands and the store's time in, the batch as it must become out."""
+
+
+class BatchRecords:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, batch_id: str) -> Batch | None:
+        document = self._store.get(BATCHES, batch_id)
+        return from_document(document) if document else None
+
+    def add(self, make: Callable[[float], Batch]) -> Batch:
+        def work(transaction: Transaction) -> Batch:
+            batch = make(transaction.now)
+            transaction.create(BATCHES, batch.id, to_document(batch))
+            return batch
+
+        return self._store.transact(work)
+
+    def change(self, batch_id: str, step: Step, also: tuple[tuple[str, Document], ...] = ()) -> Batch | None:
+        """The batch after the step. When that changed it, `also` is put beside it: collections with documents."""
+
+        def work(transaction: Transaction) -> Batch | None:
+            document = transaction.get(BATCHES, batch_id)
+            if document is None:
+                return None
+            before = from_document(document)
+            after = step(before, transaction.now)
+            if after is not before:
+                transaction.put(BATCHES, batch_id, to_document(after))
+                for collection, other in also:
+                    transaction.put(collection, other["id"], other)
+            return after
+
+        return self._store.transact(work)
+
+    def open(self) -> Iterator[Batch]:
+        """Those that are not final."""
+        for status in OPEN:
+            yield from self._all(Query(BATCHES, (("status", "==", status.value),)))
+
+    def reads(self, file_id: str) -> bool:
+        """Whether a batch that is not final reads that file."""
+        batches = self._all(Query(BATCHES, (("input_file_id", "==", file_id),), descending=True))
+        return any(not batch.status.is_final for batch in batches)
+
+    def _all(self, query: Query) -> Iterator[Batch]:
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self._store.query(replace(query, cursor=cursor))
+            yield from map(from_document, page.documents)
+            cursor = page.next_cursor or None
+
+
+def to_document(batch: Batch) -> Document:
+    document: dict[str, Any] = msgspec.to_builtins(batch)
+    return document
+
+
+def from_document(document: Document) -> Batch:
+    return msgspec.convert(document, Batch)

@@ -1,0 +1,49 @@
+"""Jobs that are the steps of a batch: found by their parent, and taken by workers also without a wake-up."""
+
+from collections.abc import Iterator
+
+from shared.core import fairness, jobs
+from shared.core.job_documents import from_document
+from shared.core.jobs import Job, State
+from shared.job_records import JobRecords
+from shared.job_turns import JOBS
+from shared.ports.store import Query, Store
+
+LIVE = (State.QUEUED, State.RUNNING)
+
+
+class JobSteps:
+    def __init__(self, store: Store, records: JobRecords, lease_s: float) -> None:
+        self._store = store
+        self._records = records
+        self._lease_s = lease_s
+
+    def of(self, parent: str, state: State | None = None) -> Iterator[Job]:
+        """The parent's steps, the first made first."""
+        where = (("parent", "==", parent),) + ((("state", "==", state.value),) if state else ())
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self._store.query(Query(JOBS, where, cursor=cursor, limit=200))  # type: ignore[arg-type]
+            yield from map(from_document, page.documents)
+            cursor = page.next_cursor or None
+
+    def are_live(self, parent: str) -> bool:
+        """Whether one of them is queued or running. A step is made before the one that makes it has ended."""
+        queries = (Query(JOBS, (("parent", "==", parent), ("state", "==", state.value)), limit=1) for state in LIVE)
+        return any(self._store.count(query) for query in queries)
+
+    def cancel(self, parent: str) -> None:
+        for state in LIVE:
+            for job in list(self.of(parent, state)):
+                self._records.change(job.id, jobs.cancel)
+
+    def claim(self, job_id: str, owner: str) -> Job | None:
+        """The step, running under a new epoch, also if it waited for its turn; None when it is not to be had."""
+
+        def step(job: Job, now: float) -> Job:
+            ready = fairness.let_in(job, now)
+            claimed = jobs.claim(ready, ready.dispatch_seq, owner, now, self._lease_s)
+            return job if claimed is ready else claimed
+
+        change = self._records.change(job_id, step)
+        return change.after if change and change.made and change.after.state is State.RUNNING else None
