@@ -12,6 +12,7 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
+    from sentry_sdk.types import Event, Hint
 
 log = logging.getLogger("omni.reporting")
 
@@ -29,7 +30,15 @@ def start_errors(settings: Settings, service: str) -> None:
         send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
+        before_send=_without_quotes,
     )
+
+
+def _without_quotes(event: "Event", _: "Hint") -> "Event":
+    """What an error says may quote what a caller sent; where it comes from, and its kind, does not."""
+    for each in event.get("exception", {}).get("values", ()):
+        each["value"] = ""
+    return event
 
 
 def tracer(settings: Settings, service: str) -> "Tracer | None":

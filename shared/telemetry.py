@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+from traceback import format_tb
 from typing import Any, TypeVar
 
 import msgspec
@@ -54,6 +55,16 @@ SLOTS_BUSY = Gauge("omni_worker_slots_busy", "Slots of the engine in use.")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
+def _story(error: BaseException | None) -> str:
+    """Where an error comes from, and of what kind it and its causes are. What it says may quote a caller, so it is left
+    out."""
+    parts: list[str] = []
+    while error is not None:
+        parts.append("".join(format_tb(error.__traceback__)) + type(error).__qualname__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(reversed(parts))
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line, with Cloud Logging's names; fields come through `extra={"fields": {...}}`."""
 
@@ -70,8 +81,8 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            line["exception"] = _story(record.exc_info[1])
         return _encode(line).decode()
 
 

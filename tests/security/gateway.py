@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,8 @@ class Behind(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Connection)
         self.requests: list[bytes] = []
         """Head and body, as they came."""
+        self.answer: Callable[[bytes], bytes] = completion
+        """What a request is answered with; after an answer without a length the connection is closed."""
 
     @property
     def url(self) -> str:
@@ -61,7 +63,10 @@ class _Connection(BaseRequestHandler):
             while (request := _first_request(received)) is not None:
                 received = received[len(request) :]
                 self.server.requests.append(request)
-                self.request.sendall(_answer(request))
+                answer = self.server.answer(request)
+                self.request.sendall(answer)
+                if b"content-length" not in answer:
+                    return
 
     def _receive(self) -> bytes:
         try:
@@ -80,12 +85,24 @@ def _first_request(received: bytes) -> bytes | None:
     return received[:end] if len(received) >= end else None
 
 
-def _answer(request: bytes) -> bytes:
+def completion(request: bytes) -> bytes:
     if b'"stream": true' in request or b'"stream":true' in request:
         body = b"".join(STREAM) + DONE
         return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     body = json.dumps(WHOLE).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@contextmanager
+def serving(server: Behind) -> Iterator[Behind]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @dataclass
@@ -123,13 +140,10 @@ class Gateway:
 
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Gateway]:
-    behind = Behind()
-    thread = threading.Thread(target=behind.serve_forever, args=(0.01,))
-    thread.start()
     port, catalogue, log = free_port(), folder / "models.toml", folder / "gateway.log"
-    catalogue.write_text(CATALOGUE % behind.url)
     inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS | SECRETS}
-    with log.open("wb") as output:
+    with serving(Behind()) as behind, log.open("wb") as output:
+        catalogue.write_text(CATALOGUE % behind.url)
         process = subprocess.Popen(
             [FUNCTIONS_FRAMEWORK, "--target", "gateway", "--asgi"],
             cwd=CHECKOUT,
@@ -137,15 +151,12 @@ def running(folder: Path, **settings: str) -> Iterator[Gateway]:
             stdout=output,
             stderr=output,
         )
-    try:
-        wait_until(lambda: _is_healthy(port), description="the gateway", within_s=60)
-        yield Gateway(port, behind, process, log, folder)
-    finally:
-        process.terminate()
-        process.wait(20)
-        behind.shutdown()
-        thread.join()
-        behind.server_close()
+        try:
+            wait_until(lambda: _is_healthy(port), description="the gateway", within_s=60)
+            yield Gateway(port, behind, process, log, folder)
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def environment(folder: Path, behind_url: str, port: int, catalogue: Path) -> dict[str, str]:
