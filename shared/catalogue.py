@@ -8,17 +8,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from shared.core.budgets import Budget
 from shared.core.errors import InvalidRequest, NotFound
 from shared.core.limits import Limits
 from shared.core.pricing import BadPrice, Price
 from shared.core.routing import WORKER, Model, UpstreamTarget
-from shared.price_rows import PriceRow, PricesTable, price
+from shared.price_rows import BudgetRow, PriceRow, PricesTable, budget, price
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 NO_LIMITS: Mapping[str, Limits] = MappingProxyType({})
+NO_BUDGETS: Mapping[str, Budget] = MappingProxyType({})
 
 
 class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,8 +52,12 @@ class LimitsRow(msgspec.Struct, forbid_unknown_fields=True):
     strict: bool = False
 
 
+class TenantRow(LimitsRow, forbid_unknown_fields=True):
+    budget: BudgetRow | None = None
+
+
 class LimitsTable(msgspec.Struct, forbid_unknown_fields=True):
-    tenants: dict[str, LimitsRow] = {}
+    tenants: dict[str, TenantRow] = {}
     models: dict[str, LimitsRow] = {}
 
 
@@ -74,6 +80,7 @@ class Catalogue:
         changed_at: int = 0,
         tenant_limits: Mapping[str, Limits] = NO_LIMITS,
         model_limits: Mapping[str, Limits] = NO_LIMITS,
+        tenant_budgets: Mapping[str, Budget] = NO_BUDGETS,
     ) -> None:
         self.models = models
         self.changed_at = changed_at
@@ -81,6 +88,7 @@ class Catalogue:
         self.tenant_limits = tenant_limits
         self.model_limits = model_limits
         """Of all callers together."""
+        self.tenant_budgets = tenant_budgets
         self._by_id = {model.id: model for model in models}
 
     def get(self, model_id: str) -> Model:
@@ -120,11 +128,32 @@ class Catalogue:
         unpriced = [model.id for model in models if model.price is None]
         if file.prices.required and unpriced:
             raise CatalogueError(f"{path}: these models have no price: {', '.join(unpriced)}")
-        return cls(models, int(path.stat().st_mtime), _limits(file.limits.tenants), _limits(file.limits.models))
+        return cls(
+            models,
+            int(path.stat().st_mtime),
+            _limits(file.limits.tenants),
+            _limits(file.limits.models),
+            _budgets(path, file.limits.tenants),
+        )
 
 
 def _limits(rows: Mapping[str, LimitsRow]) -> dict[str, Limits]:
-    return {name: Limits(**msgspec.structs.asdict(row)) for name, row in rows.items()}
+    return {name: _limits_of(row) for name, row in rows.items()}
+
+
+def _limits_of(row: LimitsRow) -> Limits:
+    return Limits(**{field: getattr(row, field) for field in LimitsRow.__struct_fields__})
+
+
+def _budgets(path: Path, rows: Mapping[str, TenantRow]) -> dict[str, Budget]:
+    found = {}
+    for name, row in rows.items():
+        try:
+            if row.budget:
+                found[name] = budget(row.budget)
+        except BadPrice as error:
+            raise CatalogueError(f"{path}: the budget of the tenant '{name}': {error}") from None
+    return found
 
 
 def no_such_model(model_id: str) -> NotFound:

@@ -1,11 +1,12 @@
-"""Prices as models.toml has them, in US dollars: tokens by the million, requests and seconds each."""
+"""Prices and budgets as models.toml has them, in US dollars: tokens by the million, requests and seconds each."""
 
 from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
 
-from shared.core.pricing import BadPrice, Price, each, per_million
+from shared.core.budgets import Budget
+from shared.core.pricing import BadPrice, Price, each, nano, per_million
 
 
 class PriceRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,6 +26,19 @@ class PricesTable(msgspec.Struct, forbid_unknown_fields=True):
     """For models without a price of their own."""
     required: bool = False
     """Whether a model without any price stops the start."""
+
+
+class BudgetRow(msgspec.Struct, forbid_unknown_fields=True):
+    daily_usd: Decimal | None = None
+    monthly_usd: Decimal | None = None
+
+
+def budget(row: BudgetRow) -> Budget:
+    """BadPrice names the field."""
+    return Budget(
+        None if row.daily_usd is None else _read("daily_usd", row.daily_usd, nano),
+        None if row.monthly_usd is None else _read("monthly_usd", row.monthly_usd, nano),
+    )
 
 
 def price(row: PriceRow) -> Price:

@@ -197,6 +197,12 @@ class Settings:
         "Other limits for tiers: `free.requests_per_minute=20,basic.tokens_per_minute=0,…`; also "
         "`concurrent_requests`, `requests_per_day`.",
     )
+    tier_budgets: str = knob(
+        "",
+        "OMNI_TIER_BUDGETS",
+        "What a key of a tier may spend, in US dollars, if it has no budget of its own: `free.daily_usd=0.5,…`; also "
+        "`monthly_usd`.",
+    )
     cache_ttl_s: float = knob(3600.0, "OMNI_CACHE_TTL_S", "How long an answer may be given again.", unit="s", least=1)
     cache_bytes: int = knob(
         32 * 1024 * 1024,

@@ -26,6 +26,10 @@ LATENCY = Histogram(
 TENANT_REQUESTS = Counter("omni_tenant_requests_total", "Requests by whom and for what.", ("tenant", "model", "route"))
 TOKENS = Counter("omni_tokens_total", "Tokens that upstreams reported.", ("tenant", "model", "direction"))
 COST = Counter("omni_cost_usd_total", "Dollars that answers cost, by whom and for what.", ("tenant", "model"))
+BUDGET_REFUSALS = Counter(
+    "omni_budget_refusals_total", "Requests refused for a budget of a key or tenant, and why.", ("owner", "reason")
+)
+BUDGET_EXCHANGES = Counter("omni_budget_exchanges_total", "Leases and settlements of budgets in the store.")
 FIRST_TOKEN = Histogram(
     "omni_time_to_first_token_seconds", "From the request's head to a stream's first part.", ("model",),
     buckets=LATENCY_BUCKETS_S,

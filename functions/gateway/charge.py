@@ -9,9 +9,12 @@ from collections.abc import Callable
 from types import TracebackType
 
 from functions.gateway.body import Inference
+from functions.gateway.budget_refusals import no_price
 from functions.gateway.exchange import Exchange
-from functions.gateway.worst_case import most_output
+from functions.gateway.spending import Reservation, Spending
+from functions.gateway.worst_case import most_output, worst_cost
 from shared import telemetry
+from shared.core.keys import Caller
 from shared.core.pricing import Use, cost, dollars
 from shared.core.routing import Model
 from shared.telemetry import series
@@ -22,7 +25,7 @@ FASTEST_TOKENS_PER_S = 1000
 
 
 class Charge:
-    __slots__ = ("_asked", "_default_output", "_exchange", "_is_certain", "_model", "_now")
+    __slots__ = ("_asked", "_default_output", "_exchange", "_is_certain", "_model", "_now", "_reservation")
 
     def __init__(
         self, exchange: Exchange, model: Model, asked: Inference, default_output: int, now: Callable[[], float]
@@ -33,6 +36,21 @@ class Charge:
         self._default_output = default_output
         self._now = now
         self._is_certain = False
+        self._reservation: Reservation | None = None
+
+    async def reserve(self, spending: Spending, caller: Caller, body_bytes: int, most_s: int) -> None:
+        """Makes sure of the most that the request can cost, if its caller has a budget.
+
+        BudgetExceeded, Unavailable, or PermissionDenied when nobody knows what it costs.
+        """
+        budgets = spending.applying_to(caller)
+        if not budgets:
+            return
+        if self._model.price is None:
+            raise no_price(self._model)
+        most = worst_cost(self._model.price, self._model, self._asked, body_bytes, self._default_output, most_s)
+        if most:
+            self._reservation = await spending.reserve(budgets, most)
 
     def __enter__(self) -> "Charge":
         return self
@@ -46,6 +64,8 @@ class Charge:
                 self._note(exchange.tokens_in, exchange.tokens_out)
             elif kind and issubclass(kind, asyncio.CancelledError):
                 self._note(exchange.estimated_input, self._most_made())
+        if self._reservation:
+            self._reservation.settle(exchange.cost or 0)
         if exchange.cost_usd and exchange.caller:
             series(telemetry.COST, exchange.caller.tenant, self._model.id).inc(exchange.cost_usd)
 

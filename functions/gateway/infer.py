@@ -12,6 +12,7 @@ from functions.gateway.attempt import Attempt, Call, TryAgain, TryElsewhere
 from functions.gateway.charge import Charge
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
+from functions.gateway.spending import Spending
 from shared import telemetry
 from shared.catalogue import Catalogue
 from shared.core.breaker import Breaker
@@ -30,6 +31,7 @@ class Infer:
         settings: Settings,
         catalogue: Catalogue,
         admit: Admit,
+        spending: Spending,
         attempt: Attempt,
         clock: Clock,
         random: Callable[[], float],
@@ -37,6 +39,7 @@ class Infer:
         self._settings = settings
         self._catalogue = catalogue
         self._admit = admit
+        self._spending = spending
         self._attempt = attempt
         self._now = clock.monotonic
         self._random = random
@@ -53,6 +56,7 @@ class Infer:
         await self._admit.to_model(exchange, model, asked, len(content))
         self._retries.earn()
         charge = exchange.charge = Charge(exchange, model, asked, self._settings.max_output_tokens, self._now)
+        await charge.reserve(self._spending, caller, len(content), route.timeout_s)
         keep_alive = KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else None
         with charge, keep_alive or nullcontext():
             await self._answer(Call(exchange, route, caller, model, asked, content, keep_alive, charge))

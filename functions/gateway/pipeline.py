@@ -17,15 +17,18 @@ from functions.gateway.measure import Measure
 from functions.gateway.permit_model import PermitModel
 from functions.gateway.replay import Replay
 from functions.gateway.signer import CallerSigner
+from functions.gateway.spending import Spending
 from functions.gateway.stage import Handler, fold
 from functions.gateway.trace import Trace
 from functions.gateway.track_usage import track_usage
 from shared import manifest, reporting, telemetry
 from shared.admission import Admission
+from shared.budget_policy import BudgetPolicy
 from shared.catalogue import Catalogue
 from shared.guesses import Guesses
 from shared.idempotency import IdempotencyKeys
 from shared.identity import Authenticator
+from shared.ledgers import Ledgers
 from shared.limit_policy import LimitPolicy
 from shared.manifest import Router
 from shared.settings import Settings
@@ -46,7 +49,8 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     admission = Admission(ports.limiter, ports.clock, LimitPolicy.of(settings, catalogue))
     leasing = Leasing(admission, ports.limiter, ports.clock)
     admit = Admit(admission, leasing, ports.clock, settings.max_output_tokens)
-    infer = Infer(settings, catalogue, admit, attempt, ports.clock, random.random)
+    spending = Spending(Ledgers(ports.store), BudgetPolicy.of(settings, catalogue), ports.clock)
+    infer = Infer(settings, catalogue, admit, spending, attempt, ports.clock, random.random)
     tracer = reporting.tracer(settings, "gateway")
     return fold(
         [

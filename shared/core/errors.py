@@ -11,6 +11,7 @@
       PayloadTooLarge                  413
       KeyReused                        422
       RateLimited                      429
+        BudgetExceeded                 429
       HeadersTooLarge                  431
       NotInstalled                     501
       UpstreamFailed                   502
@@ -120,6 +121,13 @@ class RateLimited(OmniError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class BudgetExceeded(RateLimited):
+    """The budget is spent."""
+
+    type = "insufficient_quota"
+    code = "budget_exceeded"
 
 
 class HeadersTooLarge(InvalidRequest):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.core.addresses import Network
+from shared.core.budgets import Budget
 from shared.core.limits import Limits
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -87,6 +88,8 @@ class Caller:
     requests_per_day: int | None = None
     strict: bool = False
     """Whether its requests are refused while no limiter is shared, rather than limited by each instance for itself."""
+    budget: Budget | None = None
+    """None: the tier's."""
 
     def may_use(self, model_id: str) -> bool:
         return self.models is None or model_id in self.models

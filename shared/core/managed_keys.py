@@ -10,6 +10,7 @@ from hmac import compare_digest
 from ipaddress import ip_network
 from typing import Any
 
+from shared.core.budgets import Budget
 from shared.core.errors import Conflict
 from shared.core.keys import Caller, Scope, Tier, peppered
 
@@ -50,6 +51,8 @@ class ManagedKey:
     concurrent_requests: int | None = None
     requests_per_day: int | None = None
     strict: bool = False
+    budget: Budget | None = None
+    """None: the tier's."""
     models: frozenset[str] | None = None
     """None: every model."""
     ips: tuple[str, ...] = ()
@@ -109,6 +112,7 @@ def credential(key: ManagedKey) -> Credential:
         concurrent_requests=key.concurrent_requests,
         requests_per_day=key.requests_per_day,
         strict=key.strict,
+        budget=key.budget,
     )
     return Credential(caller, key.texts, key.expires_at if key.revoked_at is None else 0.0)
 
@@ -142,6 +146,7 @@ def to_document(key: ManagedKey) -> dict[str, Any]:
         "texts": [asdict(text) for text in key.texts],
         "models": None if key.models is None else sorted(key.models),
         "ips": list(key.ips),
+        "budget": None if key.budget is None else asdict(key.budget),
         "metadata": dict(key.metadata),
     }
 
@@ -153,6 +158,7 @@ def from_document(document: Mapping[str, Any]) -> ManagedKey:
     values["scopes"] = frozenset(Scope(scope) for scope in values["scopes"])
     values["texts"] = tuple(TextHash(**text) for text in values["texts"])
     values["models"] = None if values.get("models") is None else frozenset(values["models"])
+    values["budget"] = None if values.get("budget") is None else Budget(**values["budget"])
     values["ips"] = tuple(values.get("ips", ()))
     return ManagedKey(**values)
 

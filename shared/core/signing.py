@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 
+from shared.core.budgets import Budget
 from shared.core.keys import Caller, Scope, Tier
 
 HEADER = "x-omni-caller"
@@ -25,6 +26,7 @@ def sign(caller: Caller, key: bytes, now: float) -> str:
         "scopes": sorted(caller.scopes),
         "rpm": caller.requests_per_minute,
         "models": None if caller.models is None else sorted(caller.models),
+        "budget": None if caller.budget is None else [caller.budget.daily, caller.budget.monthly],
         "exp": int(now) + LIFETIME_S,
     }
     payload = base64.urlsafe_b64encode(json.dumps(claims, separators=(",", ":")).encode())
@@ -42,7 +44,9 @@ def verify(value: str, key: bytes, now: float) -> Caller | None:
             return None
         scopes = frozenset(Scope(scope) for scope in claims["scopes"])
         models = None if claims["models"] is None else frozenset(claims["models"])
-        return Caller(claims["key_id"], claims["tenant"], Tier(claims["tier"]), scopes, claims["rpm"], models=models)
+        budget = None if claims["budget"] is None else Budget(*claims["budget"])
+        tier = Tier(claims["tier"])
+        return Caller(claims["key_id"], claims["tenant"], tier, scopes, claims["rpm"], models=models, budget=budget)
     except (binascii.Error, ValueError, KeyError, TypeError):
         return None
 

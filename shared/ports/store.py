@@ -35,6 +35,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "keys": (("created_at",), ("tenant", "created_at"), ("change",)),
     "changes": (),
     "idempotency": (("expire_at",),),
+    "budgets": (("expire_at",),),
     "webhooks": (
         ("tenant", "created_at"),
         ("tenant", "job_id", "created_at"),
