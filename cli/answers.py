@@ -25,6 +25,11 @@ class ModelCard(msgspec.Struct):
     owned_by: str = ""
 
 
+class Budget(msgspec.Struct):
+    daily_usd: float | None = None
+    monthly_usd: float | None = None
+
+
 class Key(msgspec.Struct):
     id: str
     name: str
@@ -34,6 +39,7 @@ class Key(msgspec.Struct):
     requests_per_minute: int
     """0 means no limit."""
     created_at: float
+    budget: Budget = msgspec.field(default_factory=Budget)
     revoked_at: float | None = None
 
 

@@ -19,7 +19,8 @@ def show_new(answer: Answer) -> None:
     key = answer.as_type(NewKey)
     limit = f"{_rate(key)} requests a minute" if key.requests_per_minute else "no limit"
     click.echo(
-        f"Key '{key.name}' ({key.id}): tenant {key.tenant}, tier {key.tier}, {limit}, {', '.join(key.scopes)}.\n"
+        f"Key '{key.name}' ({key.id}): tenant {key.tenant}, tier {key.tier}, {limit}, budget {_budget(key)}, "
+        f"{', '.join(key.scopes)}.\n"
         "Keep its text now, it is not shown again:",
         err=True,
     )
@@ -28,7 +29,10 @@ def show_new(answer: Answer) -> None:
 
 def show_keys(answer: Answer) -> None:
     page = answer.as_type(Page[Key])
-    show_table(("ID", "NAME", "TENANT", "TIER", "PER MIN", "SCOPES", "MADE", "STATE"), [_row(key) for key in page.data])
+    show_table(
+        ("ID", "NAME", "TENANT", "TIER", "PER MIN", "BUDGET", "SCOPES", "MADE", "STATE"),
+        [_row(key) for key in page.data],
+    )
     tell_of_more(page)
 
 
@@ -53,6 +57,8 @@ def command() -> None:
 @click.option("--tier", type=click.Choice(TIERS), help="How much the key may use.")
 @click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="What it may do; may be repeated.")
 @click.option("--requests-per-minute", type=click.IntRange(min=0), help="Instead of the tier's limit; 0: no limit.")
+@click.option("--daily-usd", type=click.FloatRange(min=0), help="What it may spend on a day (UTC), in US dollars.")
+@click.option("--monthly-usd", type=click.FloatRange(min=0), help="What it may spend in a month.")
 @shown_by(show_new)
 @connected
 def create(
@@ -62,12 +68,15 @@ def create(
     tier: str | None,
     scopes: tuple[str, ...],
     requests_per_minute: int | None,
+    daily_usd: float | None,
+    monthly_usd: float | None,
 ) -> Answer:
     """Makes a key called NAME and prints its text, this once. Standard output holds the text and nothing else.
 
     \b
     Examples:
       omni keys create laptop
+      omni keys create intern --daily-usd 0.50 --monthly-usd 10
       export OMNI_API_KEY=$(omni keys create ci --requests-per-minute 60)
     """
     wanted = {
@@ -76,6 +85,7 @@ def create(
         "tier": tier,
         "scopes": list(scopes) or None,
         "requests_per_minute": requests_per_minute,
+        "budget": None if daily_usd is None and monthly_usd is None else _given_budget(daily_usd, monthly_usd),
     }
     return client.post(PATH, {field: value for field, value in wanted.items() if value is not None})
 
@@ -111,7 +121,26 @@ def revoke(client: Client, key_id: str) -> Answer:
 
 def _row(key: Key) -> tuple[str, ...]:
     state = "valid" if key.revoked_at is None else "revoked"
-    return key.id, key.name, key.tenant, key.tier, _rate(key), ", ".join(key.scopes), day(key.created_at), state
+    return (
+        key.id,
+        key.name,
+        key.tenant,
+        key.tier,
+        _rate(key),
+        _budget(key),
+        ", ".join(key.scopes),
+        day(key.created_at),
+        state,
+    )
+
+
+def _given_budget(daily_usd: float | None, monthly_usd: float | None) -> dict[str, float | None]:
+    return {"daily_usd": daily_usd, "monthly_usd": monthly_usd}
+
+
+def _budget(key: Key) -> str:
+    given = ((key.budget.daily_usd, "a day"), (key.budget.monthly_usd, "a month"))
+    return ", ".join(f"${amount:,.2f} {span}" for amount, span in given if amount is not None) or "none"
 
 
 def _rate(key: Key) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.batches import Batches
+from shared.budget_policy import BudgetPolicy
 from shared.catalogue import Catalogue
 from shared.files import Files
 from shared.jobs import Jobs
@@ -21,6 +22,7 @@ class Context:
     catalogue: Catalogue
     jobs: Jobs
     limits: LimitPolicy
+    budgets: BudgetPolicy
     files: Files
     batches: Batches
     uploads: Uploads

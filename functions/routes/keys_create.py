@@ -37,7 +37,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         return key
 
     key = key_changes.create(context.ports.store, make)
-    return Reply.json(view(key, context.limits, key.created_at) | {"key": text}, 201)
+    return Reply.json(view(key, context, key.created_at) | {"key": text}, 201)
 
 
 def require_within(maker: Caller, key: ManagedKey, context: Context) -> None:
@@ -72,6 +72,7 @@ def terms(wanted: KeyTerms, names: set[str], now: float) -> dict[str, Any]:
         "concurrent_requests": wanted.concurrent_requests,
         "requests_per_day": wanted.requests_per_day,
         "strict": wanted.strict,
+        "budget": None if wanted.budget is None else wanted.budget.as_budget(),
         "models": None if wanted.models is None else frozenset(wanted.models),
         "ips": tuple(wanted.ips),
         "metadata": wanted.metadata,

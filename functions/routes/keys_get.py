@@ -3,9 +3,10 @@
 from dataclasses import asdict
 
 from functions.routes.context import Context
+from shared.core.budgets import Budget
 from shared.core.managed_keys import ManagedKey, credential
+from shared.core.pricing import NANO
 from shared.key_changes import existing
-from shared.limit_policy import LimitPolicy
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 
@@ -13,11 +14,12 @@ from shared.web.reply import Reply
 def handle(incoming: Incoming, context: Context) -> Reply:
     key_id = incoming.params["id"]
     key = existing(context.ports.store.get("keys", key_id), key_id)
-    return Reply.json(view(key, context.limits, context.ports.clock.now()))
+    return Reply.json(view(key, context, context.ports.clock.now()))
 
 
-def view(key: ManagedKey, limits: LimitPolicy, now: float) -> dict[str, object]:
+def view(key: ManagedKey, context: Context, now: float) -> dict[str, object]:
     """A key as its owner may see it, with the limits it has from its tier where it has none of its own."""
+    caller = credential(key).caller
     return {
         "id": key.id,
         "object": "key",
@@ -25,7 +27,8 @@ def view(key: ManagedKey, limits: LimitPolicy, now: float) -> dict[str, object]:
         "tenant": key.tenant,
         "tier": key.tier.value,
         "scopes": sorted(key.scopes),
-        **asdict(limits.of_key(credential(key).caller)),
+        **asdict(context.limits.of_key(caller)),
+        "budget": budget_view(context.budgets.of_key(caller)),
         "models": None if key.models is None else sorted(key.models),
         "ips": key.ips,
         "metadata": key.metadata,
@@ -36,4 +39,12 @@ def view(key: ManagedKey, limits: LimitPolicy, now: float) -> dict[str, object]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "older_texts_until": key.older_texts_until(now),
+    }
+
+
+def budget_view(budget: Budget) -> dict[str, float | None]:
+    """In dollars."""
+    return {
+        "daily_usd": None if budget.daily is None else budget.daily / NANO,
+        "monthly_usd": None if budget.monthly is None else budget.monthly / NANO,
     }

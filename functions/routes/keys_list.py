@@ -23,7 +23,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     return Reply.json(
         {
             "object": "list",
-            "data": [view(from_document(document), context.limits, now) for document in page.documents],
+            "data": [view(from_document(document), context, now) for document in page.documents],
             "has_more": bool(page.next_cursor),
             "next_cursor": page.next_cursor or None,
         }

@@ -15,4 +15,4 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         return revoke(key, now)
 
     key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, edit)
-    return Reply.json(view(key, context.limits, context.ports.clock.now()))
+    return Reply.json(view(key, context, context.ports.clock.now()))

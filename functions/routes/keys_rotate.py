@@ -22,4 +22,4 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         return managed_keys.rotate(key, hashed, wanted.overlap_s, now)
 
     key = key_changes.change(context.ports.store, key_id, incoming.caller.key_id, edit)
-    return Reply.json(view(key, context.limits, context.ports.clock.now()) | {"key": text})
+    return Reply.json(view(key, context, context.ports.clock.now()) | {"key": text})

@@ -24,4 +24,4 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         return changed
 
     key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, edit)
-    return Reply.json(view(key, context.limits, now))
+    return Reply.json(view(key, context, now))

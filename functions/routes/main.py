@@ -12,6 +12,7 @@ from functions import routes as package
 from functions.routes.context import Context
 from shared import manifest, reporting, telemetry
 from shared.batches import Batches
+from shared.budget_policy import BudgetPolicy
 from shared.catalogue import Catalogue
 from shared.core.errors import NotInstalled
 from shared.files import Files
@@ -70,6 +71,7 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
         catalogue,
         jobs,
         policy,
+        BudgetPolicy.of(settings, catalogue),
         files,
         batches,
         uploads,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.core.budgets import Budget
 from shared.core.errors import Unauthenticated
 from shared.core.keys import Caller
 from shared.identity import Authenticator
@@ -13,6 +14,7 @@ from tests.routes.conftest import ACME, ADMIN, Routes, problem
 KEYS = "/internal/api/v1/keys"
 WANTED: dict[str, Any] = {"name": "ci", "tenant": "acme", "tier": "basic", "scopes": ["inference"]}
 TERMS = {
+    "budget": {"daily_usd": 0.1, "monthly_usd": None},
     "models": ["org/large", "small"],
     "ips": ["2001:db8::/32", "203.0.113.7/32"],
     "metadata": {"team": "blue"},
@@ -56,6 +58,28 @@ def test_201_a_new_key_opens_the_door(routes: Routes) -> None:
     assert caller is not None
     assert (caller.tenant, caller.tier, caller.requests_per_minute) == ("acme", "basic", 7)
     assert caller.models == frozenset({"small"})
+
+
+def test_201_a_new_key_has_its_budget(routes: Routes) -> None:
+    caller = who(routes, make(routes, budget={"daily_usd": 0.1, "monthly_usd": 20})["key"])
+    assert caller is not None
+    assert caller.budget == Budget(100_000_000, 20_000_000_000)
+
+
+@pytest.mark.parametrize("amount", [-1, 1e9, 0.0000000001, "1", True])
+def test_400_a_budget_that_cannot_be(routes: Routes, amount: object) -> None:
+    refused = routes.call("POST", KEYS, ADMIN, json=WANTED | {"budget": {"daily_usd": amount}})
+    assert problem(refused) == (400, "invalid_value", "budget.daily_usd")
+
+
+def test_200_a_budget_can_be_changed_and_taken_away(routes: Routes) -> None:
+    made = make(routes)
+    path, none = f"{KEYS}/{made['id']}", {"daily_usd": None, "monthly_usd": None}
+    assert made["budget"] == none
+    for budget in ({"daily_usd": 5, "monthly_usd": 1.25}, none):
+        changed = routes.call("PATCH", path, ADMIN, json={"budget": budget})
+        assert changed.get_json()["budget"] == budget
+    assert routes.call("PATCH", path, ADMIN, json={"budget": None}).get_json()["budget"] == none
 
 
 def test_nothing_that_is_kept_or_listed_holds_a_text_or_its_hash(routes: Routes) -> None:

@@ -1,11 +1,14 @@
 """Managed keys."""
 
+from decimal import Decimal
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 
+from shared.core.budgets import Budget
 from shared.core.managed_keys import LONGEST_OVERLAP_S
+from shared.core.pricing import BadPrice, nano
 from shared.web.schemas.jobs import Metadata
 from shared.web.schemas.strict import Open, Strict
 
@@ -25,6 +28,31 @@ def _network(text: str) -> str:
         raise ValueError(f"should be an address or a network: {error}") from None
 
 
+def _exact(dollars: float) -> float:
+    try:
+        nano(Decimal(repr(dollars)))
+    except BadPrice as error:
+        raise ValueError(f"cannot be: {error}") from None
+    return dollars
+
+
+Dollars = Annotated[float, AfterValidator(_exact)]
+
+
+class BudgetTerms(Strict):
+    """What may be spent, in US dollars; days and months are UTC's. Null means no limit, 0 only what costs nothing."""
+
+    daily_usd: Dollars | None = None
+    monthly_usd: Dollars | None = None
+
+    def as_budget(self) -> Budget:
+        daily, monthly = self.daily_usd, self.monthly_usd
+        return Budget(
+            None if daily is None else nano(Decimal(repr(daily))),
+            None if monthly is None else nano(Decimal(repr(monthly))),
+        )
+
+
 class KeyTerms(Strict):
     """What a key is made with and may be changed to."""
 
@@ -42,6 +70,8 @@ class KeyTerms(Strict):
     strict: bool = False
     """Whether requests are refused (503) while limits cannot be checked over all instances, rather than limited by each
     instance for itself."""
+    budget: BudgetTerms | None = None
+    """Instead of the tier's; null means the tier's."""
     models: Annotated[list[ModelId], Field(max_length=100)] | None = None
     """The only models it may use or see; an empty list means none, null every model."""
     ips: list[Annotated[str, AfterValidator(_network)]] = Field(default=[], max_length=100)
@@ -100,6 +130,7 @@ class KeyView(Open):
     concurrent_requests: int
     requests_per_day: int
     strict: bool
+    budget: BudgetTerms
     models: list[str] | None
     """The only models it may use or see; null means every model."""
     ips: list[str]
