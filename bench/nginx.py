@@ -12,7 +12,7 @@ worker_processes 1;
 daemon off;
 pid {folder}/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 2048; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log off;
     keepalive_requests 1000000000;

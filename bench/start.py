@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from bench import mock
@@ -33,21 +34,31 @@ def _content(body: bytes | str) -> tuple[object, object]:
     return completion["choices"][0]["message"]["content"], completion["usage"]["total_tokens"]
 
 
-def _until_200(server: Server, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+def until(server: Server, fault: Callable[[], str]) -> None:
+    """Waits until `fault` finds none; BenchError, with the last one, when the server ends or too much time passes."""
     give_up_at = time.perf_counter() + PATIENCE_S
-    last = "nothing"
+    last = ""
     while time.perf_counter() < give_up_at:
         server.require_alive()
+        if not (last := fault()):
+            return
+        time.sleep(POLL_S)
+    raise BenchError(f"{server.name} does not answer as it should within {PATIENCE_S:.0f} s: {last}")
+
+
+def _until_200(server: Server, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    answer = b""
+
+    def fault() -> str:
+        nonlocal answer
         try:
             status, answer = _exchange(server.program.port, method, path, headers, body)
-        except (OSError, http.client.HTTPException):
-            status, answer = 0, b""
-        if status == http.client.OK:
-            return answer
-        if status:
-            last = f"{status} {answer[:300]!r}"
-        time.sleep(POLL_S)
-    raise BenchError(f"{server.name} gave no 200 within {PATIENCE_S:.0f} s; its last answer was {last}")
+        except (OSError, http.client.HTTPException) as error:
+            return str(error)
+        return "" if status == http.client.OK else f"{status} {answer[:300]!r}"
+
+    until(server, fault)
+    return answer
 
 
 def _exchange(port: int, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,11 @@ from redis import Redis, RedisError
 from shared.redis import connect
 from tests.machine import free_port
 from tests.waiting import wait_until
+
+
+def find() -> str | None:
+    """The system's server, else the one that a package in this environment carries."""
+    return shutil.which("redis-server") or shutil.which("redis-server", path=str(Path(sys.executable).parent))
 
 
 class RedisServer:
@@ -30,7 +36,7 @@ class RedisServer:
         return connect(self.url, lambda: password)
 
     def start(self) -> None:
-        program = shutil.which("redis-server")
+        program = find()
         if program is None:
             pytest.skip("there is no redis-server on the PATH (apt-get install redis-server)")
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]

@@ -1,0 +1,115 @@
+"""What `omni bench stream` found."""
+
+from dataclasses import dataclass
+
+from bench import surroundings
+from bench.figures import Figure, table
+from bench.gateway_report import OMNI
+from bench.machine import Machine
+from bench.surroundings import verdict
+
+HEAD = ["", "finished", "KiB a stream", "first word +ms", "first word p99, ms", "slowest / ideal", "µs a word"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rounds: int
+    streams: int
+    """At the same time."""
+    words: int
+    ramp_s: float
+    """Over which they begin."""
+    alone: int
+    """Single streams for the first word's delay."""
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    finished: int
+    """Streams that brought every word and their end."""
+    faults: dict[str, int]
+    bytes_a_stream: float
+    first_added_s: float
+    """Median over single streams, less the upstream's own."""
+    first_p99_s: float
+    """With all streams under way, from request to first word."""
+    slowest: float
+    """The longest stream over the time that its words take."""
+    cpu_us_a_word: float
+    others_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    trouble: str
+    rounds: list[Round]
+
+    def figure(self, name: str) -> Figure:
+        return Figure.over(getattr(each, name) for each in self.rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    machine: Machine
+    plan: Plan
+    rows: list[Row]
+    others_share: float
+    goals: dict[str, bool]
+
+    @classmethod
+    def over(cls, machine: Machine, plan: Plan, rounds: dict[str, list[Round]], troubles: dict[str, str]) -> "Report":
+        names = [*rounds, *(name for name in troubles if name not in rounds)]
+        rows = [Row(name, troubles.get(name, ""), rounds.get(name, [])) for name in names]
+        others = max((each.others_share for row in rows for each in row.rounds), default=0.0)
+        ours = next((row for row in rows if row.name == OMNI and row.rounds), None)
+        goals = _goals(ours, plan) if ours and others <= surroundings.MOST else {}
+        return cls(machine, plan, rows, others, goals)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every stream of ours came to its end."""
+        ours = next((row for row in self.rows if row.name == OMNI), None)
+        return ours is not None and bool(ours.rounds) and not any(each.faults for each in ours.rounds)
+
+
+def _goals(ours: Row, plan: Plan) -> dict[str, bool]:
+    return {
+        f"all {plan.streams} streams finished": all(each.finished == plan.streams for each in ours.rounds),
+        "50 KB a stream": ours.figure("bytes_a_stream").median <= 50_000,
+        "first word + 5 ms": ours.figure("first_added_s").median <= 0.005,
+        "no stream slower than 1.2 × ideal": ours.figure("slowest").most <= 1.2,
+    }
+
+
+def text(report: Report) -> str:
+    plan = report.plan
+    heading = (
+        f"{report.machine.heading}\nmedian of {plan.rounds} alternating rounds ± half of their range; "
+        f"{plan.streams} streams of {plan.words} words, one every {plan.interval_s * 1000:g} ms"
+    )
+    notes = [f"{row.name}: {row.trouble}" for row in report.rows if row.trouble]
+    notes += [
+        f"{row.name}, round {number}: {count} × {fault}"
+        for row in report.rows
+        for number, each in enumerate(row.rounds, 1)
+        for fault, count in each.faults.items()
+    ]
+    rows = table([HEAD, *(_cells(row) for row in report.rows)])
+    parts = [heading, rows, "\n".join(notes), verdict(report.others_share, report.goals)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _cells(row: Row) -> list[str]:
+    if not row.rounds:
+        return [row.name, *["–"] * (len(HEAD) - 1)]
+    return [
+        row.name,
+        row.figure("finished").text(),
+        row.figure("bytes_a_stream").text(1024, 1),
+        row.figure("first_added_s").text(1e-3, 2),
+        row.figure("first_p99_s").text(1e-3),
+        row.figure("slowest").text(digits=3),
+        row.figure("cpu_us_a_word").text(),
+    ]
