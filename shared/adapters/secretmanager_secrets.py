@@ -55,14 +55,9 @@ class SecretManagerSecrets:
         """With the process that connected it."""
         self._kept: dict[str, Kept] = {}
         self._retry_at: dict[str, float] = {}
-        self._failing: set[str] = set()
-        """Names whose last read failed."""
+        self.is_failing = False
         self._refreshing: set[str] = set()
         self._reading = threading.Lock()
-
-    @property
-    def is_failing(self) -> bool:
-        return bool(self._failing)
 
     def get(self, name: str, max_age_s: float | None = None) -> str | None:
         oldest_s = self._ttl_s if max_age_s is None else min(max_age_s, self._ttl_s)
@@ -113,9 +108,9 @@ class SecretManagerSecrets:
                 raise _unreadable(name, "it could not be read a moment ago")
             try:
                 kept = self._kept[name] = Kept(self._ask(name), self._now())
-                self._failing.discard(name)
+                self.is_failing = False
             except Unavailable as error:
-                self._failing.add(name)
+                self.is_failing = True
                 self._retry_at[name] = self._now() + RETRY_S
                 if kept is None:
                     raise

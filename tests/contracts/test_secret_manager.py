@@ -139,6 +139,20 @@ def test_an_outage_leaves_the_last_known_value_and_a_warning(
     assert "first" not in str(warning.__dict__)
 
 
+def test_an_outage_is_over_when_any_secret_can_be_read(
+    secrets: SecretManagerSecrets, manager: SecretManager, clock: FakeClock
+) -> None:
+    """Some are read once only, and must not keep the alarm on for ever."""
+    manager.set({"ONCE": "x"})
+    assert (secrets.get("ONCE"), secrets.get("API_KEYS"), secrets.is_failing) == ("x", "first", False)
+    manager.refusal = UNAVAILABLE
+    clock.advance(TTL_S + 1)
+    assert (secrets.get("ONCE"), secrets.get("API_KEYS"), secrets.is_failing) == ("x", "first", True)
+    manager.refusal = None
+    clock.advance(RETRY_S)
+    assert (secrets.get("API_KEYS"), secrets.is_failing) == ("first", False)
+
+
 def test_during_an_outage_the_source_is_asked_now_and_then(
     secrets: SecretManagerSecrets, manager: SecretManager, clock: FakeClock
 ) -> None:

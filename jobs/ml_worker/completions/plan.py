@@ -156,6 +156,18 @@ def _refuse_unknown_media(messages: list[dict[str, Any]], running: Running) -> N
                     param=f"messages.{number}.content",
                     code="unsupported_content",
                 )
+            _refuse_address(part, f"messages.{number}.content")
+
+
+def _refuse_address(part: Any, param: str) -> None:
+    """An image is sent along. Were the engine to fetch it, a caller could have it call whatever the worker can reach,
+    the metadata server that hands out its credentials among them."""
+    if isinstance(part, dict) and part["type"] == "image_url" and not part["image_url"]["url"].startswith("data:"):
+        raise InvalidRequest(
+            "This model takes images as `data:image/…;base64,…`; it fetches none from an address.",
+            param=param,
+            code="unsupported_content",
+        )
 
 
 def _refuse_unsupported(request: CompletionRequest) -> None:

@@ -23,7 +23,7 @@ class RefusalPart(Open):
 
 class ImageUrl(Open):
     url: Name
-    """`https://…`, or the image itself as `data:image/png;base64,…`."""
+    """The image itself as `data:image/png;base64,…`; for servers elsewhere that fetch it, also `https://…`."""
     detail: str | None = None
 
 
