@@ -8,6 +8,7 @@ from bench.processes import BenchError
 
 BENCHES = {
     "gateway": "bench.gateway",
+    "limits": "bench.limits",
     "start": "bench.cold_start",
     "stream": "bench.stream",
     "worker": "bench.worker",
