@@ -1,6 +1,7 @@
-"""Writes docs/reference.md from the code: every setting, route, metric and error. `python -m local.reference`
+"""Writes what is made from the code: `python -m local.reference`
 
-A test compares the file with what this makes, so the reference cannot fall behind.
+docs/reference.md is every setting, route, metric and error; firestore_indexes.py tells of the other file. Tests compare
+the files with what this makes, so they cannot fall behind.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from local import firestore_indexes
 from shared import manifest, telemetry
 from shared.core import errors
 from shared.settings import Settings
@@ -96,3 +98,4 @@ def _row(cells: Iterable[str]) -> str:
 
 if __name__ == "__main__":
     REFERENCE.write_text(write(), encoding="utf-8")
+    firestore_indexes.FILE.write_text(firestore_indexes.write(), encoding="utf-8")

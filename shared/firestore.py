@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from google.cloud.firestore_v1.services.firestore import FirestoreClient
     from google.cloud.firestore_v1.types import Document, RunQueryResponse, Write
 
+BODY, MARK = "body", "mark"
+"""The fields of a document that hold its JSON, and what its last commit is known by."""
 NOT_AVAILABLE = "The store is not available."
 TIMEOUT_S = 5.0
 """Connecting included."""

@@ -18,7 +18,7 @@ import msgspec
 
 from shared.core.errors import Unavailable
 from shared.core.positions import Position, from_cursor, to_cursor
-from shared.firestore import Contended, Exists, Firestore
+from shared.firestore import BODY, MARK, Contended, Exists, Firestore
 from shared.ports.store import (
     INDEXES,
     AlreadyExists,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BODY, MARK = "body", "mark"
 EXPIRY = "expire_at"
 """As a timestamp, which is what Firestore's deletion by age wants."""
 MOST_TIME_S = 10.0

@@ -23,6 +23,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("lane", "rank_at"),
         ("parent", "created_at"),
         ("parent", "state", "created_at"),
+        ("expire_at",),
     ),
     "batches": (
         ("tenant", "created_at"),
@@ -51,6 +52,8 @@ An adapter makes these indexes and no other.
 
 Where there is an index on `expire_at` alone, a document is deleted some time after that. It is not for queries."""
 EXPIRY = ("expire_at",)
+EITHER_WAY = {"created_at"}
+"""Fields by which documents can also be read in descending order: it takes an index of its own."""
 MOST_BYTES = 1_000_000
 """Of a document as JSON: Firestore takes 1 MiB, and keeps the fields of the indexes once more."""
 
@@ -86,6 +89,8 @@ def require_index(query: Query) -> None:
     ordered = {field for field, operator, _ in query.where if operator != "=="}
     indexes = [index for index in INDEXES[query.collection] if index != EXPIRY]
     served = any(sorted(index[:-1]) == equal and index[-1] == query.order_by for index in indexes)
+    if query.descending and query.order_by not in EITHER_WAY:
+        raise ValueError(f"no index of {query.collection!r} is in descending order of {query.order_by!r}")
     if not served or not ordered <= {query.order_by}:
         raise ValueError(f"no index of {query.collection!r} serves {query.where} ordered by {query.order_by!r}")
 

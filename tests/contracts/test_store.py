@@ -307,6 +307,7 @@ def test_a_text_that_is_no_cursor_is_refused(store: Store) -> None:
         Query("jobs", (("task", "==", "chat"),)),
         Query("jobs", (("tenant", "==", "acme"),), order_by="finished_at"),
         Query("jobs", (("shard", "==", 1), ("state", "==", "queued"), ("created_at", ">", 1)), "lease_expires_at"),
+        Query("jobs", (("lane", "==", "x"),), "rank_at", descending=True),
         Query("idempotency", (("expire_at", "<", 5.0),), "expire_at"),
     ],
 )
