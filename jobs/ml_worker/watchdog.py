@@ -3,7 +3,7 @@ left. An engine that stands still is given up, and started again."""
 
 import asyncio
 
-from jobs.ml_worker.engines.openai_http import EngineClient
+from jobs.ml_worker.engines.client import EngineClient
 
 PAUSES = 10
 """How many times in the patience an engine that answers is asked."""

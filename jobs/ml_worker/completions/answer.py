@@ -13,8 +13,8 @@ from jobs.ml_worker.completions.plan import Plan
 from jobs.ml_worker.completions.shape import Event, Shape
 from jobs.ml_worker.completions.usage import Usage
 from jobs.ml_worker.engines import events, refusals
+from jobs.ml_worker.engines.client import CHAT, EngineClient, fewest_tokens, most_tokens, prompt_field
 from jobs.ml_worker.engines.engine import Running
-from jobs.ml_worker.engines.openai_http import CHAT, EngineClient, fewest_tokens, prompt_field
 from jobs.ml_worker.engines.shared_context import SharedContext
 from jobs.ml_worker.watchdog import Watchdog
 from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
@@ -72,7 +72,7 @@ class Answer:
 
     async def _relayed(self) -> AsyncGenerator[bytes]:
         """The one call's events as they come; only those that are not plain are looked into."""
-        shape = Shape(self._plan, 0, self.usage)
+        shape = Shape(self._plan, 0, self.usage, events_are_plain=self._model.running.events_are_plain)
         async with self._call(0) as blocks:
             async for block in blocks:
                 if shape.needs_no_change(block):
@@ -103,7 +103,7 @@ class Answer:
         return parts
 
     async def _shaped(self, index: int) -> AsyncGenerator[Event]:
-        shape = Shape(self._plan, index, self.usage)
+        shape = Shape(self._plan, index, self.usage, events_are_plain=self._model.running.events_are_plain)
         async with self._call(index) as blocks:
             async for block in blocks:
                 for event in events.decoded(block):
@@ -113,8 +113,8 @@ class Answer:
     @asynccontextmanager
     async def _call(self, index: int) -> AsyncIterator[AsyncIterator[bytes]]:
         """Runs a call, once the engine's context has room for it."""
-        path, body = self._plan.path, self._plan.calls[index]
-        room = await self._most_tokens(path, body)
+        path = self._plan.path
+        body, room = await self._fitted(path, self._plan.calls[index])
         try:
             async with self._model.context.hold(room), self._model.client.stream(path, body) as blocks:
                 yield _until_done(blocks)
@@ -133,17 +133,20 @@ class Answer:
         """Remembers what a part that we add at the end has to have in common with the others."""
         self._head = {name: value for name, value in part.items() if name != "choices"}
 
-    async def _most_tokens(self, path: str, body: dict[str, Any]) -> int:
-        """What the call can grow to; not counted where the engine looks after its context itself."""
-        if not self._model.running.shared_context:
-            return 0
-        most = self._model.running.context
+    async def _fitted(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """The call as it fits into the engine's context, and what it can grow to of one that all calls share."""
+        running, most = self._model.running, self._model.running.context
+        may_not_fit = most_tokens(path, body) + self._plan.max_tokens > most
+        if not running.shared_context and not (running.counts_tokens_at and may_not_fit):
+            return body, 0
         if fewest_tokens(path, body) >= most:  # to count them exactly would take the engine seconds
             raise _too_long(path, most, "more")
         prompt = await self._model.client.prompt_tokens(path, body)
         if prompt >= most:
             raise _too_long(path, most, str(prompt))
-        return min(prompt + self._plan.max_tokens, most)
+        if running.shared_context:
+            return body, min(prompt + self._plan.max_tokens, most)
+        return body | {"max_tokens": min(self._plan.max_tokens, most - prompt)}, 0
 
 
 def _too_long(path: str, most: int, has: str) -> OmniError:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.ml_worker.completions.plan import Plan
-from jobs.ml_worker.engines.openai_http import CHAT
+from jobs.ml_worker.engines.client import CHAT
 
 
 class ChatAssembly:

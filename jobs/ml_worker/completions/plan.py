@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from jobs.ml_worker.completions import tools
+from jobs.ml_worker.engines.client import CHAT, TEXT
 from jobs.ml_worker.engines.engine import Running
-from jobs.ml_worker.engines.openai_http import CHAT, TEXT
 from shared.core.errors import InvalidRequest
 from shared.web.schemas.chat import ChatRequest, CompletionRequest, Sampling
 

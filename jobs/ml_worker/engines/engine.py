@@ -28,6 +28,14 @@ class Running:
     """The types of message parts it takes beside text, such as `image_url`."""
     parameters: frozenset[str] = frozenset()
     """Sampling parameters of its own, beside OpenAI's."""
+    events_are_plain: bool = True
+    """Whether its events are OpenAI's, but for what Shape knows llama.cpp to add; else each is looked into."""
+    model: str = ""
+    """The model's name there; empty: the one that callers use."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """It wants with each request."""
+    counts_tokens_at: str = ""
+    """Counts a prompt's tokens, as vLLM does; empty: llama.cpp's way where the context is shared, else not at all."""
     loop_page: str = ""
     """A path that is answered out of the loop in which tokens are made, and so only while that turns; empty: none."""
 

@@ -1,118 +1,150 @@
-"""The worker's side of an engine's HTTP interface: OpenAI's routes, and llama.cpp's for counting tokens."""
+"""An engine that is a server of its own (vLLM, SGLang, Ollama, llama-server): started as a child, or by its address."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+import shlex
+import shutil
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
-from jobs.ml_worker.engines import refusals
-from shared.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
-from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, Upstream
-from shared.web import sse
+from jobs.ml_worker.engines import leash
+from jobs.ml_worker.engines.child import Child
+from jobs.ml_worker.engines.dialects import DIALECTS
+from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
+from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
+from shared.settings import Settings, environment
 
-CHAT = "/v1/chat/completions"
-TEXT = "/v1/completions"
-PROMPT_FIELDS = ("model", "messages", "tools", "tool_choice")
-"""What a template makes the prompt of."""
-HEADERS = [("content-type", "application/json"), ("connection", "close")]
-"""llama.cpp closes a connection that was idle for 5 s, and one kept for later may be gone just as it is used."""
-
-LONGEST_TOKEN = 128
-"""Characters; the longest in use are runs of that many blanks."""
-
-_encode = msgspec.json.Encoder().encode
+HOST = "127.0.0.1"
+"""A child listens to nobody else: vLLM's /metrics and /load need no key."""
+POLL_S = 0.25
+WATCH_S = 2.0
+ANSWER_S = 5.0
+MISSED = 3
+"""So many health checks in a row, and a server by address is taken for gone."""
 
 
-class EngineClient:
-    def __init__(self, upstream: Upstream, base_url: str, silence_s: float) -> None:
-        """`silence_s` is how long the engine may say nothing, also while a request waits for a slot."""
+class ModelCard(msgspec.Struct):
+    id: str = ""
+    max_model_len: int | None = None
+    """vLLM and SGLang tell it."""
+
+
+class Models(msgspec.Struct):
+    data: list[ModelCard] = []
+
+
+class OpenAIHttp:
+    def __init__(self, settings: Settings, upstream: Upstream, api_key: str = "") -> None:
+        """`api_key` is for a server by address that wants one."""
+        self._settings = settings
+        self._dialect = DIALECTS[settings.worker_engine]
         self._upstream = upstream
-        self._base_url = base_url
-        self._silence_s = silence_s
+        self._headers = [("authorization", f"Bearer {api_key}")] if api_key else []
+        self._url = settings.worker_engine_url.rstrip("/").removesuffix("/v1")
+        self._child: Child | None = None
 
-    @asynccontextmanager
-    async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The events of an answer, in blocks of whole ones. Leaving the context makes the engine stop generating.
+    async def start(self) -> Running:
+        if not self._settings.worker_engine_url:
+            port = _free_port()
+            self._url = f"http://{HOST}:{port}"
+            self._child = await self._spawn(port)
+        await self._healthy()
+        context = await self._context()
+        return Running(
+            self._url,
+            context,
+            calls_tools=bool(self._settings.worker_tool_parser),
+            media=frozenset(filter(None, self._settings.worker_media.split(","))),
+            parameters=self._dialect.parameters,
+            loop_page=self._dialect.loop_page,
+            counts_tokens_at=self._dialect.counts_tokens_at,
+            events_are_plain=False,
+            model=self._settings.worker_engine_model,
+            headers=tuple(self._headers),
+        )
 
-        InvalidRequest, Unavailable, UpstreamFailed or UpstreamTimeout, here and while the blocks are read.
-        """
-        request = OutgoingRequest("POST", self._base_url + path, HEADERS, _encode(body), self._silence_s)
-        with _failures_named():
-            async with self._upstream.send(request) as response:
-                if response.status >= 400:
-                    raise refusals.from_answer(response.status, await response.read(), prompt_field(path))
-                yield sse.blocks(response.chunks())
+    async def ended(self) -> str:
+        if self._child:
+            return await self._child.ended()
+        missed = 0
+        while missed < MISSED:
+            await asyncio.sleep(WATCH_S)
+            missed = 0 if await self._answers() else missed + 1
+        return f"{self._url} does not answer any more."
 
-    async def answer_once(self, model_id: str) -> None:
-        """Has the engine generate one token."""
-        await self._post(TEXT, TEXT, {"model": model_id, "prompt": "Hello", "max_tokens": 1})
+    async def stop(self) -> None:
+        if self._child:
+            await self._child.stop()
 
-    async def answers(self, page: str, within_s: float) -> bool:
-        """Whether it answers a GET in time; an engine that has ended is no matter of time."""
-        request = OutgoingRequest("GET", self._base_url + page, HEADERS, b"", within_s)
+    async def _spawn(self, port: int) -> Child:
+        settings = self._settings
+        places = {
+            "weights": settings.worker_model_path or settings.worker_model,
+            "model": settings.worker_engine_model or settings.worker_model,
+            "host": HOST,
+            "port": str(port),
+            "context": str(settings.worker_context),
+            "slots": str(settings.worker_slots),
+            "parser": settings.worker_tool_parser,
+        }
+        given = shlex.split(settings.worker_engine_command)
+        tools = self._dialect.tool_options if settings.worker_tool_parser else ()
+        command = [*_filled((*self._dialect.command, *tools), places), *shlex.split(settings.worker_engine_args)]
+        command = [*given, *command[1:]] if given else command
+        if not shutil.which(command[0]):
+            raise EngineMissing(f"The engine's program '{command[0]}' is not there; see OMNI_WORKER_ENGINE_COMMAND.")
+        variables = {name: value.format_map(places) for name, value in self._dialect.variables.items()}
+        on_leash = [sys.executable, str(Path(leash.__file__)), *command]
+        return await Child.start(settings.worker_engine, on_leash, {**variables, **environment()}, reports=False)
+
+    async def _healthy(self) -> None:
+        """Returns once the server answers; EngineFailed when it has ended or takes too long."""
+        ending = asyncio.ensure_future(self._child.ended()) if self._child else None
         try:
-            async with self._upstream.send(request) as response:
-                await response.read()
-        except TimedOut:
-            return False
-        except (ConnectFailed, BrokenOff):
-            await asyncio.sleep(within_s)
-        return True
+            async with asyncio.timeout(self._settings.worker_start_s):
+                while not await self._answers():
+                    if ending and ending.done():
+                        raise EngineFailed(f"The model could not be loaded. {ending.result()}")
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            await self.stop()
+            raise EngineFailed(f"{self._url} did not answer within {self._settings.worker_start_s:g} s.") from None
+        finally:
+            if ending:
+                ending.cancel()
 
-    async def prompt_tokens(self, path: str, body: dict[str, Any]) -> int:
-        """How many tokens the prompt of a request has, in llama.cpp's count."""
-        if path == CHAT:
-            prompt = {name: body[name] for name in PROMPT_FIELDS if name in body}
-            return int((await self._post(CHAT + "/input_tokens", path, prompt))["input_tokens"])
-        if isinstance(body["prompt"], list):
-            return len(body["prompt"])
-        text = {"content": body["prompt"], "add_special": True}
-        return len((await self._post("/tokenize", path, text))["tokens"])
+    async def _answers(self) -> bool:
+        return await self._get(self._dialect.health) is not None
 
-    async def _post(self, path: str, asked: str, body: dict[str, Any]) -> dict[str, Any]:
-        request = OutgoingRequest("POST", self._base_url + path, HEADERS, _encode(body), self._silence_s)
-        with _failures_named():
+    async def _context(self) -> int:
+        """As the server tells it for its model, else as the settings have it."""
+        try:
+            cards = msgspec.json.decode(await self._get("/v1/models") or b"{}", type=Models).data
+        except msgspec.DecodeError as error:
+            raise EngineFailed(f"{self._url}/v1/models is not a list of models: {error}") from None
+        wanted = self._settings.worker_engine_model or self._settings.worker_model
+        told = [card.max_model_len for card in cards if card.id == wanted and card.max_model_len]
+        return told[0] if told else self._settings.worker_context
+
+    async def _get(self, path: str) -> bytes | None:
+        """The answer's body; None when there is no answer, or one of another status than 200."""
+        request = OutgoingRequest("GET", self._url + path, self._headers, b"", ANSWER_S)
+        try:
             async with self._upstream.send(request) as response:
                 content = await response.read()
-        if response.status >= 400:
-            raise refusals.from_answer(response.status, content, prompt_field(asked))
-        try:
-            return msgspec.json.decode(content, type=dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise UpstreamFailed(detail=f"the engine's answer is not JSON: {error}") from error
+                return content if response.status == 200 else None
+        except UpstreamError:
+            return None
 
 
-def prompt_field(path: str) -> str:
-    """The request field that holds the prompt."""
-    return "messages" if path == CHAT else "prompt"
+def _filled(texts: Sequence[str], places: Mapping[str, str]) -> list[str]:
+    return [text.format_map(places) if "{" in text else text for text in texts]
 
 
-def fewest_tokens(path: str, body: dict[str, Any]) -> int:
-    """No prompt of this size has fewer tokens, whatever the model's vocabulary is."""
-    if path == CHAT:
-        return sum(_characters(message.get("content")) for message in body["messages"]) // LONGEST_TOKEN
-    prompt = body["prompt"]
-    return len(prompt) if isinstance(prompt, list) else len(prompt) // LONGEST_TOKEN
-
-
-def _characters(content: Any) -> int:
-    """Of text; images and sounds are not counted."""
-    if isinstance(content, list):
-        return sum(len(part.get("text", "")) for part in content)
-    return len(content or "")
-
-
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    try:
-        yield
-    except ConnectFailed as error:
-        raise Unavailable(
-            "The model is starting again.", code="model_loading", detail=str(error), retry_after_s=2
-        ) from error
-    except TimedOut as error:
-        raise UpstreamTimeout(detail=str(error)) from error
-    except BrokenOff as error:
-        raise UpstreamFailed("The model's server broke off.", detail=str(error)) from error
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -10,6 +10,10 @@ from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamF
 FIELD = re.compile(r"Field '(\w+)': ")
 NOISE = re.compile(r"\[json\.exception[^\]]*\] |^Unable to generate parser.*?failed: ")
 TOO_LONG = ("exceed_context_size_error", "maximum context length")
+GONE = ("EngineCore", "EngineDead", "after shutdown", "shutting down")
+"""How vLLM says that its engine has died, or that it is being stopped."""
+VALIDATION = re.compile(r"'msg': '([^']*)'")
+PARAMETER = re.compile(r" \(parameter=.*\)$")
 
 
 def from_answer(status: int, content: bytes, prompt_field: str) -> OmniError:
@@ -23,16 +27,34 @@ def from_answer(status: int, content: bytes, prompt_field: str) -> OmniError:
 
 def from_told(told: Any, status: int, prompt_field: str) -> OmniError:
     """The error for an engine's error object, in whichever of their shapes."""
-    found = told.get("error", told) if isinstance(told, dict) else told
+    found = told.get("error", told.get("detail", told)) if isinstance(told, dict) else told
     message = str(found.get("message", "")) if isinstance(found, dict) else str(found)
     if any(sign in str(found) for sign in TOO_LONG):
-        return too_long(message, prompt_field)
+        return too_long(PARAMETER.sub("", message), prompt_field)
     if status in {400, 422}:
-        field = FIELD.search(message)
-        return InvalidRequest(NOISE.sub("", message), param=field[1] if field else None)
-    if status == 503:
-        return Unavailable(detail=message, code="model_loading", retry_after_s=2)
+        return InvalidRequest(_sentence(message), param=_param(found, message))
+    if status == 503 or any(sign in message for sign in GONE):
+        return Unavailable("The model is starting again.", detail=message, code="model_loading", retry_after_s=2)
     return UpstreamFailed(detail=f"the engine answered {status}: {message[:500]}")
+
+
+def status(error: Any) -> int:
+    """The HTTP status that an error inside a stream stands for; servers write it into `code`, or something else."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code <= 599 else 500
+
+
+def _sentence(message: str) -> str:
+    """What it says to people, without what the server says to itself."""
+    found = VALIDATION.search(message)
+    return found[1] if found else PARAMETER.sub("", NOISE.sub("", message))
+
+
+def _param(found: Any, message: str) -> str | None:
+    if field := FIELD.search(message):
+        return field[1]
+    told = found.get("param") if isinstance(found, dict) else None
+    return told.removeprefix("body.") if isinstance(told, str) else None
 
 
 def too_long(message: str, prompt_field: str) -> InvalidRequest:

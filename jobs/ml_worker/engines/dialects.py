@@ -1,0 +1,72 @@
+"""The servers with OpenAI's HTTP interface that can be an engine, and what each does in its own way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from shared.core.engine_kinds import EngineKind
+
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+LLAMA_PARAMETERS = frozenset({"top_k", "min_p", "typical_p", "repeat_penalty", "repeat_last_n", "ignore_eos"})
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    command: tuple[str, ...]
+    """Starts it. `{weights}`, `{model}` (its name for callers), `{host}`, `{port}`, `{context}`, `{slots}`."""
+    tool_options: tuple[str, ...] = ()
+    """Added when the model knows tools; `{parser}` reads its calls."""
+    variables: Mapping[str, str] = field(default_factory=lambda: NO_VARIABLES)
+    """Added to its environment; the same placeholders."""
+    health: str = "/health"
+    """Answers with 200 once the model can be asked."""
+    loop_page: str = ""
+    """See Running."""
+    counts_tokens_at: str = ""
+    """Counts a prompt's tokens, as vLLM does; empty: the server is not asked before."""
+    parameters: frozenset[str] = frozenset({"top_k", "min_p", "ignore_eos", "repetition_penalty", "min_tokens"})
+    """Sampling parameters of its own, beside OpenAI's."""
+
+
+VLLM = Dialect(
+    (
+        *("vllm", "serve", "{weights}", "--served-model-name", "{model}", "--host", "{host}", "--port", "{port}"),
+        *("--max-num-seqs", "{slots}", "--enable-prompt-tokens-details"),
+    ),
+    ("--enable-auto-tool-choice", "--tool-call-parser", "{parser}"),
+    {"VLLM_NO_USAGE_STATS": "1"},
+    counts_tokens_at="/tokenize",
+)
+SGLANG = Dialect(
+    (
+        *("python3", "-m", "sglang.launch_server", "--model-path", "{weights}", "--served-model-name", "{model}"),
+        *("--host", "{host}", "--port", "{port}", "--max-running-requests", "{slots}"),
+    ),
+    ("--tool-call-parser", "{parser}"),
+)
+OLLAMA = Dialect(
+    ("ollama", "serve"),
+    variables={
+        "OLLAMA_HOST": "{host}:{port}",
+        "OLLAMA_CONTEXT_LENGTH": "{context}",
+        "OLLAMA_NUM_PARALLEL": "{slots}",
+    },
+    health="/api/version",
+    parameters=frozenset(),
+)
+LLAMA_SERVER = Dialect(
+    (
+        *("llama-server", "--model", "{weights}", "--alias", "{model}", "--host", "{host}", "--port", "{port}"),
+        *("--ctx-size", "{context}", "--parallel", "{slots}", "--jinja"),
+    ),
+    loop_page="/slots",
+    parameters=LLAMA_PARAMETERS,
+)
+DIALECTS: Mapping[EngineKind, Dialect] = MappingProxyType(
+    {
+        EngineKind.VLLM: VLLM,
+        EngineKind.SGLANG: SGLANG,
+        EngineKind.OLLAMA: OLLAMA,
+        EngineKind.LLAMA_SERVER: LLAMA_SERVER,
+    }
+)
