@@ -45,6 +45,13 @@ class IdentitySource(StrEnum):
     METADATA = "metadata"
 
 
+class TokenCheck(StrEnum):
+    """Who checks the signatures of ID tokens."""
+
+    SIGNATURE = "signature"
+    PLATFORM = "platform"
+
+
 def knob(default: object, env: str, meaning: str, *, unit: str = "", least: float | None = None) -> Any:
     return field(default=default, metadata={"env": env, "meaning": meaning, "unit": unit, "least": least})
 
@@ -133,6 +140,23 @@ class Settings:
     )
     tasks_account: str = knob(
         "", "OMNI_TASKS_ACCOUNT", "The service account in whose name Cloud Tasks delivers: its ID token comes along."
+    )
+    system_accounts: str = knob(
+        "",
+        "OMNI_SYSTEM_ACCOUNTS",
+        "Service accounts, separated by commas, that run this service's tasks and schedules: their ID tokens are asked "
+        "for everywhere but in a local stack.",
+    )
+    token_check: TokenCheck = knob(
+        TokenCheck.SIGNATURE,
+        "OMNI_TOKEN_CHECK",
+        "`signature`, or `platform` where only callers with a token that Cloud Run has checked get through to this "
+        "service: it takes the signature off. Never `platform` for a service that everyone may call.",
+    )
+    certificates_url: str = knob(
+        "https://www.googleapis.com/oauth2/v1/certs",
+        "OMNI_CERTIFICATES_URL",
+        "The certificates of who signs ID tokens.",
     )
     secrets: SecretSource = knob(
         SecretSource.ENVIRONMENT,

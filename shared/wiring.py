@@ -16,6 +16,7 @@ from shared.ports.queue import LocalQueue, Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
 from shared.ports.upstream import Upstream
+from shared.ports.verifier import Verifier
 from shared.settings import (
     IdentitySource,
     QueueKind,
@@ -23,6 +24,7 @@ from shared.settings import (
     Settings,
     SettingsError,
     StateKeeper,
+    TokenCheck,
     environment,
 )
 
@@ -67,6 +69,13 @@ class Ports:
         from shared.adapters.metadata_identity import MetadataIdentity
 
         return MetadataIdentity(self.settings.metadata_host, self.clock)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        from shared.adapters.google_verifier import GoogleVerifier
+
+        platform_checks = self.settings.token_check is TokenCheck.PLATFORM
+        return GoogleVerifier(self.clock, self.settings.certificates_url, platform_checks=platform_checks)
 
     @cached_property
     def limiter(self) -> Limiter:

@@ -26,6 +26,14 @@ locals {
     OMNI_WORKER_SLOTS     = var.worker == null ? "" : tostring(var.worker.slots)
     OMNI_WORKER_INSTANCES = var.worker == null ? "" : tostring(var.worker.max_instances)
   }
+  # Who runs tasks and schedules. Only accounts that may invoke them get through to these services, and Cloud Run takes
+  # the signature off the tokens that it has checked.
+  system_environments = {
+    for kind, account in { task = "tasks", schedule = "scheduler" } : kind => {
+      OMNI_SYSTEM_ACCOUNTS      = "${local.account_ids[account]}@${var.project}.iam.gserviceaccount.com"
+      OMNI_TOKEN_CHECK          = "platform"
+    }
+  }
   redis_environment = var.redis == null ? {} : {
     OMNI_REDIS_URL         = "redis://${google_redis_instance.this[0].host}:${google_redis_instance.this[0].port}/0"
     OMNI_ASSUMED_INSTANCES = tostring(var.redis.assumed_instances)

@@ -33,6 +33,7 @@ resource "google_cloudfunctions2_function" "route" {
       local.common_environment,
       contains(local.of_jobs, each.key) ? local.jobs_environment : {},
       contains(local.direct_routes, each.key) ? local.public_environment : { RUN_AS_INTERNAL = "1" },
+      lookup(local.system_environments, each.value.kind, {}),
       { THREADS = tostring(try(each.value.concurrency, 8)) },
     )
     direct_vpc_egress = var.redis != null && contains(local.direct_routes, each.key) ? "VPC_EGRESS_PRIVATE_RANGES_ONLY" : null

@@ -1,7 +1,7 @@
 locals {
   with_gpu = var.worker == null ? false : var.worker.accelerator != ""
 
-  worker_environment = var.worker == null ? {} : merge(local.common_environment, local.jobs_environment, {
+  worker_environment = var.worker == null ? {} : merge(local.common_environment, local.jobs_environment, local.system_environments["task"], {
     HOST              = "0.0.0.0"
     RUN_AS_INTERNAL   = "1"
     OMNI_WORKER_MODEL = var.worker.model

@@ -1,6 +1,6 @@
 """In-memory stand-ins for the ports, for tests that must not wait, draw lots or open a socket."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shared.core.errors import Unavailable
+from shared.core.errors import Unauthenticated, Unavailable
 from shared.ports.store import AlreadyExists, Document, Page, Query, Transaction
 from shared.ports.upstream import OutgoingRequest, Response, UpstreamError
 
@@ -110,6 +110,19 @@ class FakeSecrets:
         if self.is_down:
             raise Unavailable
         self._read[name] = self.values.get(name)
+
+
+class FakeVerifier:
+    """Knows one token, of whoever it is told."""
+
+    def __init__(self, token: str, account: str) -> None:
+        self._token = token
+        self._account = account
+
+    def account(self, token: str, audiences: Collection[str]) -> str:
+        if token != self._token:
+            raise Unauthenticated
+        return self._account
 
 
 class FakeStore:

@@ -15,6 +15,7 @@ from shared.batches import Batches
 from shared.budget_policy import BudgetPolicy
 from shared.catalogue import Catalogue
 from shared.core.errors import NotInstalled
+from shared.core.keys import Scope
 from shared.files import Files
 from shared.identity import Authenticator
 from shared.jobs import Jobs
@@ -30,6 +31,7 @@ from shared.web.flask import FlaskEdge, Handler
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
+from shared.web.system_door import SystemDoor
 from shared.webhooks import Webhooks
 from shared.wiring import Ports
 
@@ -60,7 +62,8 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
     catalogue = Catalogue.load(settings.models_file)
     policy = LimitPolicy.of(settings, catalogue)
-    door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy)
+    system = _system_door(settings, ports, served)
+    door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy, system)
     files = Files(ports.store, ports.blobs, ports.clock)
     uploads = Uploads(ports.store, ports.blobs, files, ports.clock)
     jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
@@ -80,6 +83,11 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     )
     handlers = {route.name: _handler(route, context) for route in served}
     return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", _readiness(ports)))
+
+
+def _system_door(settings: Settings, ports: Ports, served: list[Route]) -> SystemDoor | None:
+    urls = [settings.route_url(route.name) for route in served if route.scope is Scope.SYSTEM]
+    return SystemDoor.from_settings(settings, ports.verifier, urls) if urls else None
 
 
 def _refuse_handlers_without_a_row() -> None:

@@ -148,9 +148,9 @@ class Edge:
 
     async def _let_in(self, request: Request, route: Route, facts: RequestFacts) -> None:
         headers, peer = caller.headers(request), request.client.host if request.client else ""
-        entry = self._door.remembered(headers)
+        entry = self._door.remembered(headers, route.scope)
         if entry is None:  # a key may have to be looked up, and what knows it blocks
-            entry = await asyncio.to_thread(self._door.enter, headers, peer)
+            entry = await asyncio.to_thread(self._door.enter, headers, peer, route.scope)
         facts.caller = entry.caller
         facts.reply_headers += entry.headers
         require_scope(entry.caller, route.scope)

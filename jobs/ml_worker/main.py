@@ -28,6 +28,7 @@ from shared.signing_keys import SigningKeys
 from shared.web.door import Door
 from shared.web.heads import bounded_heads
 from shared.web.system import SystemPages
+from shared.web.system_door import SystemDoor
 from shared.wiring import Ports
 
 ENGINE_KEY = "OMNI_WORKER_ENGINE_KEY"
@@ -119,7 +120,8 @@ def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
 def _door(settings: Settings, ports: Ports) -> Door:
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
     policy = LimitPolicy(tier_limits(settings.tier_limits))
-    return Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy)
+    system = SystemDoor.from_settings(settings, ports.verifier, [settings.worker_url])
+    return Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy, system)
 
 
 def _readiness(ports: Ports, model: ServedModel) -> Callable[[], Services]:

@@ -12,7 +12,7 @@ from shared.admission import MOST_ERRANDS, Admission
 from shared.core import signing
 from shared.core.addresses import client_address
 from shared.core.errors import Unauthenticated, Unavailable
-from shared.core.keys import Caller
+from shared.core.keys import Caller, Scope
 from shared.guesses import Guesses
 from shared.identity import Authenticator, presented_key, require_network
 from shared.limit_policy import LimitPolicy
@@ -20,6 +20,7 @@ from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
+from shared.web.system_door import SystemDoor
 
 INTERNAL_PREFIX = "/internal"
 
@@ -40,7 +41,10 @@ class Door:
         limiter: Limiter,
         clock: Clock,
         policy: LimitPolicy,
+        system: SystemDoor | None = None,
     ) -> None:
+        """`system` is how the platform comes in to tasks and schedules; None: with a signed caller, as in a local
+        stack."""
         self._internal = settings.run_as_internal
         self._trusted_proxies = settings.trusted_proxies
         self._signing_keys = signing_keys
@@ -49,6 +53,7 @@ class Door:
         self._admission = Admission(limiter, clock, policy)
         self._admitting = threading.Lock()
         self._clock = clock
+        self._system = system
 
     def path(self, path: str) -> str:
         """The path to route by: without `/internal` when behind the gateway."""
@@ -56,14 +61,18 @@ class Door:
             return path[len(INTERNAL_PREFIX) :]
         return path
 
-    def remembered(self, headers: Mapping[str, str]) -> Entry | None:
+    def remembered(self, headers: Mapping[str, str], scope: Scope | None = None) -> Entry | None:
         """As `enter` for a caller whom the gateway signed, from memory alone; None when that cannot tell."""
+        if self._system and scope is Scope.SYSTEM:
+            return None
         caller = self._signing_keys.remembered(headers.get(signing.HEADER, ""), self._clock.now())
         return Entry(caller, []) if caller else None
 
-    def enter(self, headers: Mapping[str, str], peer: str) -> Entry:
+    def enter(self, headers: Mapping[str, str], peer: str, scope: Scope | None = None) -> Entry:
         """The caller behind a request's headers (names in lower case, lines of one name joined by commas) and the
-        connection's other end; Unauthenticated, PermissionDenied or RateLimited."""
+        connection's other end, who asks for what needs that scope; Unauthenticated, PermissionDenied or RateLimited."""
+        if self._system and scope is Scope.SYSTEM:
+            return Entry(self._system.enter(headers), [])
         if signed := headers.get(signing.HEADER, ""):
             caller = self._signing_keys.verify(signed, self._clock.now())
             if caller is None:

@@ -75,7 +75,7 @@ class FlaskEdge:
 
     def _handle(self, request: flask.Request, route: Route, params: dict[str, str], request_id_: str) -> Reply:
         headers = _headers(request)
-        entry = self._door.enter(headers, request.remote_addr or "")
+        entry = self._door.enter(headers, request.remote_addr or "", route.scope)
         require_scope(entry.caller, route.scope)
         query = request.args.to_dict()
         with self._bounded(request, route):

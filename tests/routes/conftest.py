@@ -10,10 +10,12 @@ from werkzeug.test import TestResponse
 from functions.routes.main import build
 from shared import manifest
 from shared.adapters.environment_secrets import EnvironmentSecrets
-from shared.core.keys import Caller, Scope, Tier
+from shared.core.keys import SYSTEM, Caller, Scope, Tier
 from shared.core.signing import HEADER, sign
 from shared.settings import Settings
 from shared.wiring import Ports
+from tests.fakes import FakeVerifier
+from tests.google_identity import ACCOUNT
 
 MODELS = Path(manifest.__file__).parent.parent / "models.toml"
 SECRETS = {
@@ -30,9 +32,15 @@ class Routes:
     """A process that serves every route function."""
 
     def __init__(self, tmp_path: Path, *, internal: bool, models_file: Path = MODELS) -> None:
-        self.settings = Settings(state_dir=tmp_path, models_file=models_file, run_as_internal=internal)
+        self.settings = Settings(
+            state_dir=tmp_path,
+            models_file=models_file,
+            run_as_internal=internal,
+            system_accounts=ACCOUNT,
+        )
         self.ports = Ports(self.settings)
         self.ports.secrets = EnvironmentSecrets(SECRETS)
+        self.ports.verifier = FakeVerifier("token", ACCOUNT)
         served = [route for route in manifest.load() if route.kind != "inference"]
         edge = build(self.settings, self.ports, served)
         app = flask.Flask("routes")
@@ -41,7 +49,9 @@ class Routes:
 
     def call(self, method: str, path: str, caller: Caller | None = None, **options: Any) -> TestResponse:
         headers = options.pop("headers", {})
-        if caller:
+        if caller is SYSTEM:
+            headers["authorization"] = "Bearer token"
+        elif caller:
             headers[HEADER] = sign(caller, b"signing", self.ports.clock.now())
         return self._client.open(path, method=method, headers=headers, **options)
 

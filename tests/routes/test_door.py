@@ -1,6 +1,7 @@
 """Behind the gateway only its signature counts; facing the public, keys and limits do."""
 
 from shared.core.keys import SYSTEM
+from shared.core.signing import HEADER, sign
 from tests.managed_keys import KeyOffice
 from tests.routes.conftest import ACME, Routes, problem
 
@@ -66,9 +67,13 @@ def test_404_facing_the_public_for_internal_paths(public_routes: Routes) -> None
     assert problem(public_routes.call("GET", "/internal/v1/models", headers=dict(BEARER)))[0] == 404
 
 
-def test_403_for_a_schedule_called_by_a_key(public_routes: Routes) -> None:
+def test_401_for_a_schedule_called_by_a_key_or_by_a_signed_caller(public_routes: Routes, routes: Routes) -> None:
+    """Schedules are the platform's: even a caller that the gateway signed as the system is not enough."""
     headers = {"authorization": "Bearer master-key-root-1"}
-    assert problem(public_routes.call("POST", "/schedules/jobs-sweep", headers=headers))[0] == 403
+    assert problem(public_routes.call("POST", "/schedules/jobs-sweep", headers=headers))[0] == 401
+    signed = {HEADER: sign(SYSTEM, b"signing", routes.ports.clock.now())}
+    assert problem(routes.call("POST", "/internal/schedules/jobs-sweep", headers=signed))[0] == 401
+    assert problem(routes.call("POST", "/internal/tasks/webhooks", headers=signed))[0] == 401
 
 
 def test_the_system_may_run_schedules(routes: Routes) -> None:

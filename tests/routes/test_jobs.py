@@ -261,5 +261,5 @@ def test_200_a_schedule_reports_what_it_did(routes: Routes, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["jobs-sweep", "jobs-reap"])
-def test_403_for_a_key_that_calls_a_schedule(routes: Routes, name: str) -> None:
-    assert problem(routes.call("POST", f"/internal/schedules/{name}", ADMIN))[0] == 403
+def test_401_for_a_key_that_calls_a_schedule(routes: Routes, name: str) -> None:
+    assert problem(routes.call("POST", f"/internal/schedules/{name}", ADMIN))[0] == 401

@@ -173,7 +173,7 @@ def test_202_a_redelivery_keeps_the_id(routes: Routes) -> None:
 
 def test_403_without_the_scope(routes: Routes) -> None:
     assert problem(routes.call("GET", f"{PATH}/deliveries", INFERENCE_ONLY))[0] == 403
-    assert problem(routes.call("POST", "/internal/tasks/webhooks", ACME, json={"id": "msg_1", "seq": 1}))[0] == 403
+    assert problem(routes.call("POST", "/internal/tasks/webhooks", ACME, json={"id": "msg_1", "seq": 1}))[0] == 401
 
 
 def test_the_queue_and_the_schedule_are_answered(routes: Routes) -> None:

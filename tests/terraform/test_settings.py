@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+from shared import manifest
 from shared.core.queues import QUEUES
 from shared.settings import Settings
 from tests.terraform.program import PROJECT, WHOLE, Plan
@@ -60,3 +61,19 @@ def test_a_model_may_take_five_minutes_to_load(whole: Plan) -> None:
     assert probe["http_get"][0]["path"] == "/ready"
     assert probe["initial_delay_seconds"] + probe["period_seconds"] * probe["failure_threshold"] >= 300
     assert probe["period_seconds"] * probe["failure_threshold"] <= 240  # what every text of Cloud Run allows
+
+
+def test_who_may_run_tasks_and_schedules_is_named_and_gets_through_alone(whole: Plan) -> None:
+    """Cloud Run checks callers before these services, and takes the signature off their tokens."""
+    wanted = {"task": "omni-tasks", "schedule": "omni-scheduler"}
+    kinds = {row.name: row.kind for row in manifest.load() if row.kind in wanted} | {"worker": "task"}
+    public = {
+        each.values["name"]
+        for each in whole.of("google_cloud_run_v2_service_iam_member")
+        if each.values["member"] == "allUsers"
+    }
+    for name, kind in kinds.items():
+        environment = environments(whole)[name]
+        assert environment["OMNI_SYSTEM_ACCOUNTS"] == f"{wanted[kind]}@{PROJECT}.iam.gserviceaccount.com"
+        assert environment["OMNI_TOKEN_CHECK"] == "platform"
+        assert f"omni-{name.replace('_', '-')}" not in public

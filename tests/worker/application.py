@@ -16,6 +16,7 @@ from shared.ports.upstream import OutgoingRequest, UpstreamError
 from shared.settings import Settings
 from shared.wiring import Ports
 from tests.fakes import FakeClock, FakeResponse, FakeUpstream
+from tests.google_identity import ACCOUNT
 
 KEY = "prod-key-acme-1"
 SECRETS = {"API_KEYS": f"{KEY},free-key-ann-1", "OMNI_SIGNING_KEY": "signing", "OMNI_KEY_PEPPER": "pepper"}
@@ -54,7 +55,7 @@ class Application:
         self.clock = FakeClock()
         self.upstream = FakeUpstream(lambda _: FakeResponse.json({}))
         model = MODEL if engine else "none"
-        self.settings = Settings(state_dir=state_dir, worker_model=model, **settings)
+        self.settings = Settings(state_dir=state_dir, worker_model=model, system_accounts=ACCOUNT, **settings)
         self._engine = engine
         self._ports = ports = Ports(self.settings)
         ports.clock, ports.upstream = self.clock, self.upstream

@@ -14,6 +14,7 @@ import msgspec
 import openai
 
 from tests.conftest import SECRETS, SETTINGS
+from tests.google_identity import ACCOUNT
 from tests.machine import free_port
 from tests.waiting import wait_until
 
@@ -35,6 +36,7 @@ class RunningWorker:
             "OMNI_STATE_DIR": str(state_dir),
             "API_KEYS": KEY,
             "OMNI_SIGNING_KEY": "signing",
+            "OMNI_SYSTEM_ACCOUNTS": ACCOUNT,
             "OMNI_KEY_PEPPER": "pepper",
             **settings,
         }

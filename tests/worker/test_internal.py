@@ -21,7 +21,7 @@ WAKE_UP = {"job_id": "job_nobody", "seq": 1}
 
 @pytest.fixture
 def app(tmp_path: Path) -> Application:
-    return Application(tmp_path, run_as_internal=True)
+    return Application(tmp_path, run_as_internal=True, environment="local")
 
 
 def signed(app: Application, caller: Caller, path: str, key: bytes = b"signing", **options: Any) -> httpx.Response:
