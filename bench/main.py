@@ -7,6 +7,7 @@ from importlib import import_module
 from bench.processes import BenchError
 
 BENCHES = {
+    "batch": "bench.batch",
     "gateway": "bench.gateway",
     "limits": "bench.limits",
     "start": "bench.cold_start",

@@ -30,7 +30,7 @@ from shared.wiring import Ports
 
 DONE, FAILED, STOPPED = 0, 1, 75
 MODEL_POLL_S = 0.1
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S = 0.25
 MOST_CANDIDATES = 100
 
 log = logging.getLogger("omni.batch")
@@ -62,13 +62,11 @@ class BatchRunner:
 
     async def run(self) -> None:
         """Until no step of any batch is to be had, nor will be unless another worker makes one."""
-        while True:
+        while (steps := await asyncio.to_thread(self._candidates)) or self._is_there_more:
             took_one = False
-            for step in await asyncio.to_thread(self._candidates):
+            for step in steps:
                 took_one |= await self.runner.pull(step.id)
             if not took_one:
-                if not self._is_there_more:
-                    return
                 await asyncio.sleep(LOOK_AGAIN_S)
 
     def _candidates(self) -> list[Job]:

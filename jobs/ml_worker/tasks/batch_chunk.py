@@ -100,9 +100,9 @@ class Saved:
                 self._note(number, is_error=place >= part.head.completed)
 
     async def add(self, results: list[Result]) -> None:
-        job = self._report.job
-        await asyncio.to_thread(self._parts.save, self._chunk.batch_id, job.id, job.epoch, self._written, results)
-        self._written += 1
+        job, number = self._report.job, self._written
+        self._written += 1  # at once: a save that is cancelled goes on in its thread, and must not overwrite the next
+        await asyncio.to_thread(self._parts.save, self._chunk.batch_id, job.id, job.epoch, number, results)
         for each in results:
             self._note(each.number, is_error=each.is_error)
         self._report(len(self.numbers) / self._chunk.lines, tally=dict(self.tally))
