@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 import secrets
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,10 +13,11 @@ import msgspec
 
 from shared.core import fairness
 from shared.core import jobs as transitions
-from shared.core.errors import Conflict, NotFound
+from shared.core.errors import Conflict
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
+from shared.job_reading import JobReader, not_found
 from shared.job_records import JobRecords
 from shared.job_recovery import Recovery
 from shared.job_report import Report
@@ -36,7 +36,6 @@ INLINE_BYTES = 64 * 1024
 """A larger input or result goes to a blob."""
 MOST_PAGES = 20
 """How far a list filtered by task or metadata looks for matches."""
-JOB_ID = re.compile(r"job_[0-9A-Za-z]{1,64}")
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -105,6 +104,7 @@ class Jobs:
     ) -> None:
         self._store = store
         self._blobs = blobs
+        self._reader = JobReader(store, blobs, clock)
         self._clock = clock
         self._lease_s = settings.lease_s
         self._token = token
@@ -138,10 +138,7 @@ class Jobs:
 
     def get(self, tenant: str, job_id: str) -> Job:
         """The tenant's job; NotFound for another's, as for none."""
-        job = self._records.get(job_id) if JOB_ID.fullmatch(job_id) else None
-        if job is None or not self._is_visible(job, tenant):
-            raise _not_found(job_id)
-        return job
+        return self._reader.get(tenant, job_id)
 
     def list(self, tenant: str, wanted: JobFilter, limit: int, after: str = "") -> JobPage:
         """Newest first, at most `limit`; a page narrowed by task or metadata may hold fewer and still have a next."""
@@ -151,7 +148,9 @@ class Jobs:
         found: list[Job] = []
         for _ in range(MOST_PAGES):
             page = self._store.query(Query(JOBS, where, descending=True, limit=limit, cursor=after))
-            jobs = [job for job in _readable(page.documents) if wanted.matches(job) and self._is_visible(job, tenant)]
+            jobs = [
+                job for job in _readable(page.documents) if wanted.matches(job) and self._reader.is_visible(job, tenant)
+            ]
             if len(found) + len(jobs) > limit:
                 break
             found += jobs
@@ -165,7 +164,7 @@ class Jobs:
         self.get(tenant, job_id)
         change = self._records.change(job_id, transitions.cancel)
         if change is None:
-            raise _not_found(job_id)
+            raise not_found(job_id)
         if change.after.state in (State.SUCCEEDED, State.FAILED, State.EXPIRED):
             raise Conflict(f"The job has already {_ENDED[change.after.state]}.", code="job_already_ended")
         return change.after
@@ -181,7 +180,7 @@ class Jobs:
 
             change = self._records.change(job_id, step)
         if change is None:
-            raise _not_found(job_id)
+            raise not_found(job_id)
         if not change.made:
             message = f"Only a job that failed or expired can run again; this one is {change.after.state}."
             raise Conflict(message, code="job_not_failed")
@@ -191,7 +190,7 @@ class Jobs:
         return _decode(self._blobs.get(job.input_uri)) if job.input_uri else job.input or {}
 
     def result(self, job: Job) -> dict[str, Any] | None:
-        return _decode(self._blobs.get(job.result_uri)) if job.result_uri else job.result
+        return self._reader.result(job)
 
     def claim(self, job_id: str, seq: int, owner: str) -> Job | None:
         """The job, running under a new epoch; None when the wake-up has nothing to start."""
@@ -236,9 +235,6 @@ class Jobs:
         uri = self._blobs.put(f"jobs/{job.id}/result-{job.epoch}.json", body)
         return replace(outcome, result=None, result_uri=uri)
 
-    def _is_visible(self, job: Job, tenant: str) -> bool:
-        return job.tenant == tenant and not job.parent and job.expire_at > self._clock.now()
-
 
 _ENDED = {State.SUCCEEDED: "succeeded", State.FAILED: "failed", State.EXPIRED: "expired"}
 
@@ -279,7 +275,3 @@ def _readable(documents: list[Document]) -> list[Job]:
         except BadDocument as error:
             log.error("a job is left out of a list", extra={"fields": {"reason": str(error)}})
     return jobs
-
-
-def _not_found(job_id: str) -> NotFound:
-    return NotFound(f"There is no job '{job_id[:100]}'.", code="job_not_found")

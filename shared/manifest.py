@@ -24,9 +24,10 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     methods: tuple[str, ...]
     path: str
-    kind: Literal["inference", "function", "schedule", "task", "system"]
+    kind: Literal["inference", "function", "schedule", "task", "stream", "system"]
     """`inference` is forwarded to a model's upstream, `function` is a Cloud Function of its own, `schedule` is one
-    that Cloud Scheduler calls, `task` one that the queue calls; `system` is answered by every process itself and stands
+    that Cloud Scheduler calls, `task` one that the queue calls; `stream` is
+    answered by the gateway itself; `system` is answered by every process itself and stands
     in SYSTEM, not in the file."""
     tag: str
     summary: str

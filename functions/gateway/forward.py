@@ -6,15 +6,17 @@ from urllib.parse import quote
 
 from functions.gateway import body
 from functions.gateway.exchange import Exchange
+from functions.gateway.functions import failures
 from functions.gateway.infer import Infer
+from functions.gateway.job_events import JobEvents
 from functions.gateway.relay import send_on
 from functions.gateway.signer import CallerSigner
 from functions.gateway.upload import Upload
 from functions.gateway.watch import CallerWatch
-from shared.core.errors import NotFound, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.core.errors import NotFound, Unavailable, UpstreamFailed
 from shared.core.keys import Caller
 from shared.manifest import Route
-from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, Upstream
+from shared.ports.upstream import OutgoingRequest, Upstream
 from shared.settings import Settings
 from shared.web.door import INTERNAL_PREFIX
 from shared.web.system import SystemPages
@@ -24,12 +26,19 @@ PASSED_ON = (b"content-type", b"accept", b"prefer", b"idempotency-key", b"tracep
 
 class Forward:
     def __init__(
-        self, settings: Settings, upstream: Upstream, signer: CallerSigner, infer: Infer, pages: SystemPages
+        self,
+        settings: Settings,
+        upstream: Upstream,
+        signer: CallerSigner,
+        infer: Infer,
+        events: JobEvents,
+        pages: SystemPages,
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._signer = signer
         self._infer = infer
+        self._events = events
         self._pages = pages
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -42,7 +51,9 @@ class Forward:
             return
         content = await body.read(exchange, self._settings)
         with CallerWatch(exchange):
-            if route.kind == "inference":
+            if route.kind == "stream":
+                await self._events(exchange, caller, route.timeout_s)
+            elif route.kind == "inference":
                 await self._infer(exchange, route, caller, content)
             else:
                 await self._function(exchange, route, caller, content)
@@ -74,12 +85,6 @@ class Forward:
         if upload and b"content-length" in exchange.headers:
             headers.append(("content-length", exchange.header(b"content-length")))
         request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s, upload)
-        try:
+        with failures(route):
             async with self._upstream.send(request) as response:
                 await send_on(exchange, response)
-        except TimedOut as error:
-            raise UpstreamTimeout(f"'{route.name}' did not answer in time.", detail=str(error)) from error
-        except ConnectFailed as error:
-            raise Unavailable(f"'{route.name}' cannot be reached.", detail=str(error), retry_after_s=2) from error
-        except BrokenOff as error:  # it may have done what was asked
-            raise UpstreamFailed(f"'{route.name}' broke off.", detail=str(error)) from error

@@ -8,13 +8,17 @@ from functions.gateway.attempt import Attempt
 from functions.gateway.authenticate import Authenticate
 from functions.gateway.cache import Cache
 from functions.gateway.forward import Forward
+from functions.gateway.functions import Functions
 from functions.gateway.identify import Identify
 from functions.gateway.infer import Infer
+from functions.gateway.job_events import JobEvents
+from functions.gateway.job_watch import JobWatch
 from functions.gateway.kept_answers import KeptAnswers
 from functions.gateway.leasing import Leasing
 from functions.gateway.log_requests import LogRequests
 from functions.gateway.measure import Measure
 from functions.gateway.permit_model import PermitModel
+from functions.gateway.prefer import Prefer
 from functions.gateway.replay import Replay
 from functions.gateway.signer import CallerSigner
 from functions.gateway.spending import Spending
@@ -28,6 +32,7 @@ from shared.catalogue import Catalogue
 from shared.guesses import Guesses
 from shared.idempotency import IdempotencyKeys
 from shared.identity import Authenticator
+from shared.job_reading import JobReader
 from shared.ledgers import Ledgers
 from shared.limit_policy import LimitPolicy
 from shared.manifest import Router
@@ -51,6 +56,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     admit = Admit(admission, leasing, ports.clock, settings.max_output_tokens)
     spending = Spending(Ledgers(ports.store), BudgetPolicy.of(settings, catalogue), ports.clock)
     infer = Infer(settings, catalogue, admit, spending, attempt, ports.clock, random.random)
+    watch = JobWatch(JobReader(ports.store, ports.blobs, ports.clock), ports.clock)
     tracer = reporting.tracer(settings, "gateway")
     return fold(
         [
@@ -65,6 +71,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
             PermitModel(settings),
             Replay(settings, IdempotencyKeys(ports.store, ports.blobs)),
             Cache(settings, catalogue, KeptAnswers(ports.cache, ports.clock, settings.cache_ttl_s)),
+            Prefer(settings, Functions(settings, ports.upstream, signer), watch),
         ],
-        Forward(settings, ports.upstream, signer, infer, pages),
+        Forward(settings, ports.upstream, signer, infer, JobEvents(watch, settings.keep_alive_s), pages),
     )

@@ -36,13 +36,15 @@ from shared.webhooks import Webhooks
 from shared.wiring import Ports
 
 ALL = "routes"
+NOT_HERE = frozenset({"inference", "stream"})
+"""Kinds that the worker and the gateway answer."""
 NOT_HANDLERS = {"main", "context"}
 log = logging.getLogger("omni.routes")
 
 
 def entry(name: str) -> Callable[[flask.Request], flask.Response]:
     """The function a target names: one row's, or with `routes` every row's. KeyError when there is no such row."""
-    served = [route for route in manifest.load() if route.kind != "inference" and name in {ALL, route.name}]
+    served = [route for route in manifest.load() if route.kind not in NOT_HERE and name in {ALL, route.name}]
     if not served:
         raise KeyError(name)
     _refuse_handlers_without_a_row()

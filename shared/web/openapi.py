@@ -5,30 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from shared import VERSION
 from shared.core import errors
 from shared.core.errors import OmniError
-from shared.core.jobs import State
 from shared.core.keys import Scope
-from shared.core.webhooks import State as DeliveryState
 from shared.manifest import Route
+from shared.web.parameters import HEADERS, LIMIT_HEADERS, QUERY_PARAMETERS, REQUEST_HEADERS, Json
 from shared.web.schemas import MODELS
-
-Json = dict[str, Any]
-
-REQUEST_HEADERS: dict[str, tuple[Json, str]] = {
-    "Idempotency-Key": (
-        {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        "Does the work once, and gives the same answer for 24 hours to whoever sends the same request with this key.",
-    ),
-    "Cache-Control": (
-        {"type": "string"},
-        "`max-age=N`: an answer may be N seconds old, at any temperature (at temperature 0 it may be of any age). "
-        "`no-cache`: ask the model, and keep its answer. `no-store`: ask the model, and keep nothing.",
-    ),
-}
 
 PATH_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
@@ -53,40 +39,6 @@ TAGS = {
     "System": "What a process tells of itself. Needs no key.",
 }
 
-QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
-    "limit": ({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Most items on a page."),
-    "after": ({"type": "string"}, "The `next_cursor` of an earlier page; of files and batches, the last id on it."),
-    "state": ({"type": "string", "enum": [state.value for state in State]}, "Only those in this state."),
-    "task": ({"type": "string"}, "Only those of this task."),
-    "error": (
-        {"type": "string"},
-        "Only those whose last error has this code: `attempts_exhausted` with `state=failed` lists the dead letters.",
-    ),
-    "metadata": (
-        {"type": "object", "additionalProperties": {"type": "string"}},
-        "Only those whose metadata holds these pairs, as in `metadata[order]=42`.",
-    ),
-    "order": ({"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "By the time they were made."),
-    "purpose": ({"type": "string", "enum": ["batch", "batch_output"]}, "Only those for this purpose."),
-    "tenant": ({"type": "string"}, "Only this tenant's."),
-    "job": ({"type": "string"}, "Only this job's."),
-    "outcome": ({"type": "string", "enum": [state.value for state in DeliveryState]}, "Only those that stand there."),
-}
-"""What the names in the manifest's `query` mean; a name means the same on every route."""
-
-HEADERS = {
-    "x-request-id": "The caller's own when it sent a well-formed one; quote it when something went wrong.",
-    "location": "Where to look for the result.",
-    "retry-after": "Whole seconds to wait.",
-    "idempotency-replayed": "`true` when this is the answer that an earlier request with the same key got.",
-    "x-omni-cache": "`hit`, `miss`, or `bypass` when the cache was not asked.",
-    "age": "Seconds since the model gave this answer, when it comes from the cache.",
-    "x-ratelimit-limit-requests": "Requests per minute that the key may make; absent when it has no limit.",
-    "x-ratelimit-remaining-requests": "How many of them are left.",
-    "x-ratelimit-reset-requests": "When all of them are free again, as in `1m0s`.",
-}
-LIMIT_HEADERS = tuple(name for name in HEADERS if name.startswith("x-ratelimit-"))
-
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same API key."},
@@ -104,7 +56,14 @@ EVENT_STREAM = {
         "example": 'data: {"object":"chat.completion.chunk","choices":[…]}\n\ndata: [DONE]\n\n',
     }
 }
+JOB_EVENTS = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": 'id: 5f0c9a1e7b3d..\nevent: state\ndata: {"state":"running","attempt":1,…}\n\n',
+    }
+}
 OTHER_CONTENT: dict[str, Json] = {
+    "jobs_events": JOB_EVENTS,
     "files_content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     "metrics": {"text/plain": {"schema": {"type": "string"}}},
     "docs": {"text/html": {"schema": {"type": "string"}}},
@@ -203,9 +162,13 @@ def _header_parameters(route: Route) -> Iterator[Json]:
 
 
 def _request_headers(route: Route) -> tuple[str, ...]:
+    if route.name == "jobs_events":
+        return ("Last-Event-ID",)
     if "POST" not in route.methods or route.kind not in ("inference", "function"):
         return ()
-    return ("Idempotency-Key", "Cache-Control") if route.kind == "inference" else ("Idempotency-Key",)
+    if route.kind == "inference":
+        return ("Idempotency-Key", "Cache-Control", "Prefer")
+    return ("Idempotency-Key", "Prefer") if route.name == "jobs_create" else ("Idempotency-Key",)
 
 
 def _security(scope: Scope | None) -> list[Json]:
@@ -219,6 +182,12 @@ def _responses(route: Route) -> Json:
     answers = {str(route.status): _success(route)}
     if route.name == "ready":
         answers["503"] = _success(route) | {"description": HTTPStatus(503).phrase}
+    if "Prefer" in _request_headers(route):
+        status = HTTPStatus.OK if route.status == HTTPStatus.ACCEPTED else HTTPStatus.ACCEPTED
+        other = msgspec.structs.replace(route, status=status, response="JobView")
+        answers[str(other.status)] = _success(other) | {"description": "What `Prefer` asked for."}
+    if route.kind == "stream":
+        answers["204"] = {"description": "The end was seen before, by `Last-Event-ID`: there is nothing to come."}
     for error in sorted(_errors(route), key=lambda error: error.status):
         answers[str(error.status)] = {"$ref": f"#/components/responses/{error.code}"}
     return answers
@@ -239,7 +208,7 @@ def _success(route: Route) -> Json:
 
 
 def _replay_headers(route: Route) -> Iterator[str]:
-    if _request_headers(route):
+    if "Idempotency-Key" in _request_headers(route):
         yield "idempotency-replayed"
     if route.kind == "inference":
         yield from ("x-omni-cache", "age")
@@ -259,7 +228,7 @@ def _errors(route: Route) -> Iterator[type[OmniError]]:
         yield errors.NotFound
     if "PATCH" in route.methods:
         yield errors.Conflict
-    if _request_headers(route):
+    if "Idempotency-Key" in _request_headers(route):
         yield from (errors.InvalidRequest, errors.Conflict, errors.KeyReused)
     yield errors.UpstreamFailed
     if route.kind != "inference":

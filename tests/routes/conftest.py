@@ -41,7 +41,7 @@ class Routes:
         self.ports = Ports(self.settings)
         self.ports.secrets = EnvironmentSecrets(SECRETS)
         self.ports.verifier = FakeVerifier("token", ACCOUNT)
-        served = [route for route in manifest.load() if route.kind != "inference"]
+        served = [route for route in manifest.load() if route.kind not in {"inference", "stream"}]
         edge = build(self.settings, self.ports, served)
         app = flask.Flask("routes")
         app.before_request(lambda: edge.serve(flask.request))

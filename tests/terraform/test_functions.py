@@ -8,7 +8,7 @@ import pytest
 from shared import manifest
 from tests.terraform.program import Plan, Resource
 
-FUNCTIONS = [route for route in manifest.load() if route.kind != "inference"]
+FUNCTIONS = [route for route in manifest.load() if route.kind not in {"inference", "stream"}]
 OF_JOBS = {route.name for route in FUNCTIONS if route.scope in {"jobs", "system"}}
 HANDLERS = Path(__file__).parent.parent.parent / "functions" / "routes"
 CHECKING = {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"}
