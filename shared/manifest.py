@@ -15,6 +15,8 @@ from shared.core.errors import MethodNotAllowed, NotFound
 from shared.core.keys import Scope
 from shared.settings import Settings
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""In no id there is; servers further on read a line break in different ways."""
 MANIFEST = Path(__file__).parent.parent / "functions" / "routes.json"
 
 
@@ -108,7 +110,7 @@ class Router:
         if methods := self._fixed.get(path):
             return self._pick(methods, method), {}
         for pattern, methods in self._patterns.values():
-            if found := pattern.fullmatch(path):
+            if (found := pattern.fullmatch(path)) and not CONTROL.search(path):
                 return self._pick(methods, method), found.groupdict()
         raise NotFound(f"There is nothing at {path[:200]}.")
 

@@ -216,23 +216,18 @@ def _replay_headers(route: Route) -> Iterator[str]:
 
 def _errors(route: Route) -> Iterator[type[OmniError]]:
     """Every error the route can answer with."""
+    yield from (errors.InvalidRequest, errors.HeadersTooLarge)
+    if "{" in route.path or route.request:  # a body may name what is not there, as a path may
+        yield errors.NotFound
     if route.kind == "system":
         return
-    yield from (errors.Unauthenticated, errors.PermissionDenied, errors.RateLimited, errors.HeadersTooLarge)
-    yield from (OmniError, errors.Unavailable, errors.UpstreamTimeout)
-    if route.request or route.query:
-        yield errors.InvalidRequest
-    if route.request:
-        yield from (errors.BodyTimeout, errors.PayloadTooLarge)
-    if "{" in route.path or route.kind == "inference":
-        yield errors.NotFound
+    yield from (errors.Unauthenticated, errors.PermissionDenied, errors.RateLimited)
+    yield from (errors.BodyTimeout, errors.PayloadTooLarge)
+    yield from (OmniError, errors.NotInstalled, errors.UpstreamFailed, errors.Unavailable, errors.UpstreamTimeout)
     if "PATCH" in route.methods:
         yield errors.Conflict
     if "Idempotency-Key" in _request_headers(route):
-        yield from (errors.InvalidRequest, errors.Conflict, errors.KeyReused)
-    yield errors.UpstreamFailed
-    if route.kind != "inference":
-        yield errors.NotInstalled
+        yield from (errors.Conflict, errors.KeyReused)
 
 
 def _all_errors(root: type[OmniError]) -> Iterator[type[OmniError]]:

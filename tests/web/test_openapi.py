@@ -67,13 +67,14 @@ def test_every_placeholder_of_a_path_is_a_parameter(api: dict[str, Any], route: 
 
 def test_success_and_every_refusal_of_a_route_are_listed(api: dict[str, Any]) -> None:
     found = {name: set(map(int, operation["responses"])) for name, operation in operations(api).items()}
-    assert found["chat_completions"] == {200, 202, 400, 401, 403, 404, 408, 409, 413, 422, 429, 431, 500, 502, 503, 504}
-    assert found["jobs_create"] == {200, 202, 400, 401, 403, 408, 409, 413, 422, 429, 431, 500, 501, 502, 503, 504}
-    assert found["jobs_cancel"] == {200, 400, 401, 403, 404, 409, 422, 429, 431, 500, 501, 502, 503, 504}
+    anywhere = {400, 401, 403, 408, 413, 429, 431, 500, 501, 502, 503, 504}
+    assert found["chat_completions"] == anywhere | {200, 202, 404, 409, 422}
+    assert found["jobs_create"] == anywhere | {200, 202, 404, 409, 422}
+    assert found["jobs_cancel"] == anywhere | {200, 404, 409, 422}
+    assert found["jobs_list"] == anywhere | {200}
     assert found["keys_create"] >= {201, 403}
-    assert found["jobs_list"] >= {200, 400}
-    assert found["health"] == {200}
-    assert found["ready"] == {200, 503}
+    assert found["health"] == {200, 400, 431}
+    assert found["ready"] == {200, 400, 431, 503}
 
 
 def test_every_refusal_has_the_one_shape(api: dict[str, Any]) -> None:
