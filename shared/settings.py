@@ -80,6 +80,12 @@ class Settings:
     firestore_emulator: str = knob(
         "", "FIRESTORE_EMULATOR_HOST", "Host and port of a Firestore emulator to use in place of the service."
     )
+    bucket: str = knob(
+        "", "OMNI_BUCKET", "The Cloud Storage bucket of large bodies (extra `gcp`); empty: files in OMNI_STATE_DIR."
+    )
+    storage_emulator: str = knob(
+        "", "STORAGE_EMULATOR_HOST", "URL of a Cloud Storage emulator to use in place of the service."
+    )
     state_dir: Path = knob(Path(".omni"), "OMNI_STATE_DIR", "Folder of the embedded store, queue and blobs.")
     models_file: Path = knob(Path("models.toml"), "OMNI_MODELS_FILE", "The model catalogue.")
     called_from: Path = knob(

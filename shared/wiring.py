@@ -135,6 +135,10 @@ class Ports:
 
     @cached_property
     def blobs(self) -> Blobs:
+        if self.settings.bucket:
+            from shared.adapters.gcs_blobs import GcsBlobs
+
+            return GcsBlobs(self.settings.project, self.settings.bucket, self.settings.storage_emulator)
         from shared.adapters.file_blobs import FileBlobs
 
         return FileBlobs(self.settings.state_dir / "blobs")

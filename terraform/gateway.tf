@@ -14,6 +14,7 @@ locals {
     OMNI_PROJECT            = var.project
     OMNI_STATE              = "firestore"
     OMNI_FIRESTORE_DATABASE = google_firestore_database.this.name
+    OMNI_BUCKET             = google_storage_bucket.this["blobs"].name
   }
   # For whatever makes jobs, ends them or tells of them.
   jobs_environment = {

@@ -8,6 +8,7 @@ import pytest
 
 from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.adapters.file_blobs import FileBlobs
+from shared.adapters.gcs_blobs import GcsBlobs
 from shared.adapters.secretmanager_secrets import SecretManagerSecrets
 from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
@@ -15,16 +16,14 @@ from shared.ports.blobs import Blobs
 from shared.ports.queue import LocalQueue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
-from tests import secret_manager
+from tests import secret_manager, storage_server
 from tests.fakes import FakeClock
 
 STORES = ("sqlite", "firestore")
 LOCAL_QUEUES: dict[str, Callable[[Path, FakeClock], LocalQueue]] = {
     "sqlite": lambda folder, clock: SqliteQueue(folder / "queue.db", clock),
 }
-BLOBS: dict[str, Callable[[Path], Blobs]] = {
-    "files": lambda folder: FileBlobs(folder / "blobs"),
-}
+BLOBS = ("files", "gcs")
 
 
 @contextmanager
@@ -64,8 +63,14 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> L
 
 
 @pytest.fixture(params=BLOBS)
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    return BLOBS[request.param](tmp_path)
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
+    if request.param == "files":
+        yield FileBlobs(tmp_path / "blobs")
+        return
+    with storage_server.running() as server:
+        blobs = GcsBlobs("", storage_server.BUCKET, server.url)
+        yield blobs
+        blobs.close()
 
 
 @pytest.fixture(params=SECRETS)

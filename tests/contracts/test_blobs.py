@@ -7,6 +7,9 @@ import pytest
 
 from shared.ports.blobs import PART_BYTES, Blobs
 
+# Cloud Storage's client leaves the connections of failed answers to be collected.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.mark.parametrize("body", [b"", b"text", bytes(range(256)) * 4096], ids=["empty", "small", "1 MiB"])
 def test_a_body_comes_back_as_it_was_put(blobs: Blobs, body: bytes) -> None:
