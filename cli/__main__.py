@@ -6,11 +6,13 @@ import click
 
 COMMANDS = {
     "up": "Starts the whole platform on this machine.",
-    "demo": "Shows a running platform at work: chat, stream, job, limit.",
+    "demo": "Shows a running platform at work: chat, stream, job, batch, limit.",
     "chat": "Asks a model and prints the answer as it comes.",
     "models": "Lists the models that may be asked.",
     "keys": "Makes, lists and revokes API keys.",
     "jobs": "Submits, watches and cancels long work.",
+    "batch": "Submits, watches and fetches files of requests.",
+    "files": "Uploads, lists, fetches and deletes files.",
     "test": "Runs every test that this machine can run.",
     "bench": "Measures this platform side by side with its peers.",
     "package": "Packs the Cloud Functions for Terraform.",

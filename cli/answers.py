@@ -121,3 +121,75 @@ class Chunk(msgspec.Struct):
 class ErrorBody(msgspec.Struct):
     error: Problem
     request_id: str = ""
+
+
+class RequestCounts(msgspec.Struct):
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+class BatchMistake(msgspec.Struct):
+    code: str | None = None
+    message: str | None = None
+    line: int | None = None
+
+
+class BatchMistakes(msgspec.Struct):
+    data: list[BatchMistake] = []
+
+
+class Batch(msgspec.Struct):
+    id: str
+    status: str
+    created_at: float
+    request_counts: RequestCounts = msgspec.field(default_factory=RequestCounts)
+    errors: BatchMistakes | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in {"completed", "failed", "expired", "cancelled"}
+
+
+class BatchResponse(msgspec.Struct):
+    status_code: int
+    body: Completion
+
+
+class BatchLine(msgspec.Struct):
+    """A line of a batch's output."""
+
+    custom_id: str
+    response: BatchResponse
+
+    @property
+    def text(self) -> str:
+        choices = self.response.body.choices
+        return (choices[0].message.content if choices else None) or ""
+
+
+class File(msgspec.Struct):
+    id: str
+    bytes: int
+    filename: str
+    purpose: str
+    expires_at: float | None = None
+
+
+class Upload(msgspec.Struct):
+    id: str
+    file: File | None = None
+
+
+class Part(msgspec.Struct):
+    id: str
+
+
+class IdPage(msgspec.Struct, Generic[T]):
+    """A page of a list whose cursor is the last id on it."""
+
+    data: list[T]
+    has_more: bool = False
+    last_id: str | None = None

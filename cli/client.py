@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 import httpx
 import msgspec
@@ -20,6 +20,9 @@ CONNECT_S = 5.0
 ANSWER_S = 60.0
 INFERENCE_S = 610.0
 """A little more than the longest the gateway waits for a model."""
+
+TRANSFER_S = 600.0
+"""Longest silence while a file goes up or down."""
 
 T = TypeVar("T")
 
@@ -69,6 +72,22 @@ class Client:
 
     def delete(self, path: str) -> Answer:
         return self._send("DELETE", path)
+
+    def upload(self, path: str, fields: Mapping[str, str], name: str, file: tuple[str, bytes | BinaryIO]) -> Answer:
+        """Posts a form with a file, given by its name and its content, which is sent as it is read."""
+        timeout = httpx.Timeout(TRANSFER_S, connect=CONNECT_S)
+        return self._send("POST", path, data=dict(fields), files={name: file}, timeout=timeout)
+
+    @contextmanager
+    def download(self, path: str) -> Iterator[tuple[int | None, Iterator[bytes]]]:
+        """How large the answer's body is, if that is known, and the body as it arrives."""
+        timeout = httpx.Timeout(TRANSFER_S, connect=CONNECT_S)
+        with self._failures(), self._http.stream("GET", path, timeout=timeout) as response:
+            if response.is_error:
+                response.read()
+                raise _refusal(response)
+            length = response.headers.get("content-length", "")
+            yield (int(length) if length.isdigit() else None), response.iter_bytes()
 
     @contextmanager
     def stream(self, path: str, body: object) -> Iterator[EventStream]:

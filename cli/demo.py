@@ -15,7 +15,7 @@ from cli.narration import Narrator, Outcome
 @click.option("--model", metavar="ID", help="Model to ask. Default: the first of the catalogue that chats.")
 @connected
 def command(client: Client, model: str | None) -> None:
-    """Shows a running platform at work: a chat, a stream, a job, a limit being hit. Every answer is real and timed.
+    """Shows a running platform at work: chat, stream, job, batch, a limit being hit. Every answer is real and timed.
 
     \b
     Example:

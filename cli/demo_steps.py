@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cli import jobs, keys, models, talk
 from cli.answers import Completion, Job, Key, NewKey
 from cli.client import INFERENCE_S, Answer, Client
+from cli.demo_batch import batch
 from cli.errors import CliError, Refused
 from cli.job_views import result_text, told
 from cli.narration import Narrator
@@ -84,7 +85,7 @@ def _watched(stage: Stage, path: str) -> tuple[Job, float]:
         if elapsed_s > JOB_WITHIN_S and not job.is_final:
             raise CliError(f"The job is still {told(job)} after {JOB_WITHIN_S:g} s.")
 
-    done = follow(stage.client, path, show, stage.sleep).as_type(Job)
+    done = follow(stage.client, path, show, stage.sleep, kind=Job).as_type(Job)
     return done, stage.client.monotonic() - began
 
 
@@ -162,5 +163,6 @@ STEPS: tuple[tuple[str, Callable[[Stage], str]], ...] = (
     ("Chat", chat),
     ("Stream", stream),
     ("Job", job),
+    ("Batch", batch),
     ("Limit", limit),
 )

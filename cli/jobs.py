@@ -199,7 +199,7 @@ def _watch(client: Client, job_id: str, *, as_json: bool) -> None:
     """Follows the job and shows how it ended; exit status 1 unless it succeeded."""
     try:
         with shown() as show:
-            answer = follow(client, path(job_id), show)
+            answer = follow(client, path(job_id), show, kind=Job)
     except KeyboardInterrupt:
         click.echo(f"No longer watching; the job goes on. See 'omni jobs watch {job_id}'.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.answers import Page
+from cli.answers import IdPage, Page
 
 MOST = 100
 """Rows that the API gives at once."""
@@ -29,3 +29,8 @@ def page_query(limit: int, after: str | None, filters: Mapping[str, str | None])
 def tell_of_more(page: Page[Any]) -> None:
     if page.next_cursor:
         click.echo(f"There are more: --after {page.next_cursor}", err=True)
+
+
+def tell_of_more_ids(page: IdPage[Any]) -> None:
+    if page.has_more:
+        click.echo(f"There are more: --after {page.last_id}", err=True)

@@ -4,12 +4,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cli.answers import Job
+from cli.answers import Batch, Job
 from cli.client import Answer, Client
 from cli.errors import BrokenOff, NoPlatform, Refused
 from cli.job_views import told
@@ -20,16 +21,17 @@ PATIENCE_S = 30.0
 
 Show = Callable[[Job], None]
 Sleep = Callable[[float], None]
+T = TypeVar("T", Job, Batch)
 
 
-def follow(client: Client, path: str, show: Show, sleep: Sleep = time.sleep) -> Answer:
-    """Asks for the job, ever more slowly, until it is final; `show` sees every state on the way."""
+def follow(client: Client, path: str, show: Callable[[T], None], sleep: Sleep = time.sleep, *, kind: type[T]) -> Answer:
+    """Asks for a job or a batch, ever more slowly, until it is final; `show` sees every state on the way."""
     pause_s = FIRST_PAUSE_S
     while True:
         answer = _patiently(client, path, sleep)
-        job = answer.as_type(Job)
-        show(job)
-        if job.is_final:
+        found = answer.as_type(kind)
+        show(found)
+        if found.is_final:
             return answer
         sleep(pause_s)
         pause_s = min(pause_s * SLOWER, LONGEST_PAUSE_S)

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.cli.batch_platform import BatchPlatform
+
 MODEL = "smollm2-135m-instruct"
 MASTER = "master-key-test"
 REQUEST_ID = "req_test"
@@ -76,6 +78,7 @@ class Platform:
         """What a job becomes in the end."""
         self.jobs: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
+        self.batches = BatchPlatform()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -104,6 +107,9 @@ class Platform:
                 return self._keys(method, rest, asked)
             case method, ["api", "v1", "jobs", *rest]:
                 return self._jobs(method, rest, asked)
+            case method, ["v1", "files" | "uploads" | "batches" as kind, *rest]:
+                status, body = self.batches.answer(method, [kind, *rest], asked.body, COMPLETION)
+                return Said(status, body) if body is not None else problem(404, "There is no such thing.", "not_found")
         return problem(404, "There is nothing at this address.", "not_found")
 
     def _refusal(self, asked: Asked) -> Said | None:
@@ -199,9 +205,9 @@ def _handler(platform: Platform) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             query = dict(parse_qsl(address.query))
-            self._send(
-                platform.answer(Asked(self.command, address.path, query, headers, json.loads(body) if body else None))
-            )
+            is_form = headers.get("content-type", "").startswith("multipart/form-data")
+            given = body if is_form else json.loads(body) if body else None
+            self._send(platform.answer(Asked(self.command, address.path, query, headers, given)))
 
         do_GET = do_POST = do_DELETE = _serve  # noqa: N815
 

@@ -16,7 +16,7 @@ from tests.cli.platform import MASTER, MODEL, Asked, Platform, Said, problem, st
 def test_every_step_is_shown_and_counted(omni: Omni, platform: Platform) -> None:
     result = omni("demo")
     assert result.exit_code == 0, result.stdout
-    assert "4 of 4 steps worked" in result.stdout
+    assert "5 of 5 steps worked" in result.stdout
     assert "retry-after: 42" in result.stdout
     assert "429 at request 4 (Retry-After 42 s)" in result.stdout
     assert all(key["revoked_at"] for key in platform.keys.values())
@@ -32,7 +32,7 @@ def test_a_failed_step_fails_the_demo_and_the_others_go_on(omni: Omni, platform:
     result = omni("demo")
     assert result.exit_code == 1
     assert "✗ The job is failed: It broke." in result.stdout
-    assert "3 of 4 steps worked" in result.stdout
+    assert "4 of 5 steps worked" in result.stdout
 
 
 def test_an_answer_without_text_is_a_failure(omni: Omni, platform: Platform) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli import progress
+from cli.answers import Job
 from cli.client import Client
 from cli.errors import NoPlatform
 from tests.cli.conftest import Omni
@@ -135,7 +136,7 @@ def test_watching_waits_out_a_rate_limit(platform: Platform) -> None:
     platform.instead["GET", "/api/v1/jobs/j"] = limited
     waits: list[float] = []
     with Client(platform.base_url, MASTER) as client:
-        progress.follow(client, "/api/v1/jobs/j", lambda _: None, waits.append)
+        progress.follow(client, "/api/v1/jobs/j", lambda _: None, waits.append, kind=Job)
     assert waits == [7.0]
 
 
@@ -143,5 +144,5 @@ def test_watching_gives_a_restarting_platform_half_a_minute(platform: Platform) 
     platform.__exit__()
     waits: list[float] = []
     with Client(platform.base_url, MASTER) as client, pytest.raises(NoPlatform):
-        progress.follow(client, "/api/v1/jobs/j", lambda _: None, waits.append)
+        progress.follow(client, "/api/v1/jobs/j", lambda _: None, waits.append, kind=Job)
     assert sum(waits) == progress.PATIENCE_S
