@@ -15,6 +15,7 @@ COMMANDS = {
     "files": "Uploads, lists, fetches and deletes files.",
     "test": "Runs every test that this machine can run.",
     "bench": "Measures this platform side by side with its peers.",
+    "lint": "Checks style, types and import rules.",
     "package": "Packs the Cloud Functions for Terraform.",
     "lock": "Writes the locked requirements anew.",
 }

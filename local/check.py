@@ -26,10 +26,16 @@ def run(args: list[str], steps: Mapping[str, Command] = STEPS, tests: Command = 
     """With arguments, the tests they choose; else every step and then all tests. The exit status."""
     if args:
         return _call(*tests, *args)
+    failed = lint(steps)
+    return _call(*tests, *COVERAGE) or failed
+
+
+def lint(steps: Mapping[str, Command] = STEPS) -> int:
+    """Every step, and which of them failed; the exit status."""
     failed = [name for name, command in steps.items() if not _passes(name, command)]
     if failed:
         click.secho(f"FAILED before the tests: {', '.join(failed)}", fg="red", bold=True)
-    return _call(*tests, *COVERAGE) or int(bool(failed))
+    return int(bool(failed))
 
 
 def _passes(name: str, command: Command) -> bool:

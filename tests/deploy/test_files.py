@@ -1,0 +1,85 @@
+"""The files that other programs read, checked by the schemas and linters of those programs."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from shared.settings import Settings
+from tests.conftest import SECRETS, SETTINGS
+from tests.tools import environment_with
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+MANIFESTS = sorted(file for file in (CHECKOUT / "deploy" / "k8s").glob("*.yaml") if file.name != "kustomization.yaml")
+DOCKERFILES = [*(CHECKOUT / "jobs" / "ml_worker").glob("Dockerfile*"), *(CHECKOUT / "deploy").glob("Dockerfile*")]
+SCHEMAS = {
+    "docker-compose.yml": "vendor.compose-spec",
+    ".github/workflows/check.yml": "vendor.github-workflows",
+    ".github/dependabot.yml": "vendor.dependabot",
+}
+
+
+@pytest.fixture(scope="session")
+def linters() -> Path:
+    return environment_with(CHECKOUT / "requirements" / "linters.txt").parent
+
+
+def passes(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((CHECKOUT / name).read_text())
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_it_fits_its_schema(linters: Path, name: str) -> None:
+    passes(linters / "check-jsonschema", "--builtin-schema", SCHEMAS[name], name)
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
+def test_hadolint_finds_nothing(linters: Path, file: Path) -> None:
+    passes(linters / "hadolint", file)
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)
+def test_kubernetes_takes_it(linters: Path, file: Path) -> None:
+    passes(linters / "kubernetes-validate", "--strict", file)
+
+
+def test_the_kustomization_names_every_manifest() -> None:
+    assert sorted(read("deploy/k8s/kustomization.yaml")["resources"]) == [file.name for file in MANIFESTS]
+
+
+def test_on_kubernetes_a_model_may_take_five_minutes_to_load() -> None:
+    (container,) = read("deploy/k8s/deployment.yaml")["spec"]["template"]["spec"]["containers"]
+    probe = container["startupProbe"]
+    assert probe["httpGet"]["path"] == container["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert probe["initialDelaySeconds"] + probe["periodSeconds"] * probe["failureThreshold"] >= 300
+
+
+def test_settings_on_kubernetes_are_settings() -> None:
+    given = read("deploy/k8s/settings.yaml")["data"]
+    assert given.keys() <= SETTINGS
+    assert Settings.load(given).is_local is False
+
+
+def test_settings_of_compose_are_settings() -> None:
+    for service in read("docker-compose.yml")["services"].values():
+        assert service.get("environment", {}).keys() <= SETTINGS | SECRETS
+
+
+def test_workflows_may_read_and_no_more_unless_they_say_why() -> None:
+    for file in (CHECKOUT / ".github" / "workflows").glob("*.yml"):
+        permissions = yaml.safe_load(file.read_text())["permissions"]
+        assert set(permissions.items()) <= {("contents", "read"), ("id-token", "write")}, file.name
+
+
+def test_images_are_named_by_version() -> None:
+    """`latest` would be another program tomorrow."""
+    text = "".join(file.read_text() for file in DOCKERFILES) + json.dumps(read("docker-compose.yml"))
+    assert ":latest" not in text
