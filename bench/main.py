@@ -8,6 +8,7 @@ from bench.processes import BenchError
 
 BENCHES = {
     "batch": "bench.batch",
+    "budget": "bench.budget",
     "gateway": "bench.gateway",
     "limits": "bench.limits",
     "start": "bench.cold_start",

@@ -10,7 +10,7 @@ HORIZON_S = 30.0
 RENEW_S = 30.0
 """How long an instance that goes on spending waits at most before it tells the ledger."""
 IDLE_S = 2.0
-RETRY_S = 1.0
+RETRY_S = 0.25
 """How long a refusal is believed while others hold money that they may give back ..."""
 LOOK_AGAIN_S = 30.0
 """... and when all is spent."""
