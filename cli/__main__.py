@@ -10,6 +10,7 @@ COMMANDS = {
     "chat": "Asks a model and prints the answer as it comes.",
     "models": "Lists the models that may be asked.",
     "keys": "Makes, lists and revokes API keys.",
+    "usage": "Shows what was used and what it cost.",
     "jobs": "Submits, watches and cancels long work.",
     "batch": "Submits, watches and fetches files of requests.",
     "files": "Uploads, lists, fetches and deletes files.",

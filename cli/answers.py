@@ -48,6 +48,26 @@ class NewKey(Key, kw_only=True):
     """The key's text, which no later answer holds."""
 
 
+class UsageSums(msgspec.Struct):
+    requests: int
+    failed: int
+    answered_from_cache: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
+    unpriced_requests: int
+
+
+class UsageGroup(UsageSums, kw_only=True):
+    key: str
+
+
+class UsageReport(msgspec.Struct):
+    group: str
+    data: list[UsageGroup]
+    total: UsageSums
+
+
 class Progress(msgspec.Struct):
     fraction: float | None = None
     message: str | None = None

@@ -235,6 +235,13 @@ class Settings:
         "What a key of a tier may spend, in US dollars, if it has no budget of its own: `free.daily_usd=0.5,…`; also "
         "`monthly_usd`.",
     )
+    usage_days: int = knob(
+        30,
+        "OMNI_USAGE_DAYS",
+        "How long a row of usage is kept for each request; the sums by day are kept for 400 days.",
+        unit="days",
+        least=1,
+    )
     cache_ttl_s: float = knob(3600.0, "OMNI_CACHE_TTL_S", "How long an answer may be given again.", unit="s", least=1)
     cache_bytes: int = knob(
         32 * 1024 * 1024,

@@ -30,6 +30,7 @@ BUDGET_REFUSALS = Counter(
     "omni_budget_refusals_total", "Requests refused for a budget of a key or tenant, and why.", ("owner", "reason")
 )
 BUDGET_EXCHANGES = Counter("omni_budget_exchanges_total", "Leases and settlements of budgets in the store.")
+USAGE_ROWS_LOST = Counter("omni_usage_rows_lost_total", "Rows of usage that gave way while the store was away.")
 FIRST_TOKEN = Histogram(
     "omni_time_to_first_token_seconds", "From the request's head to a stream's first part.", ("model",),
     buckets=LATENCY_BUCKETS_S,

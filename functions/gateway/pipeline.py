@@ -24,7 +24,7 @@ from functions.gateway.signer import CallerSigner
 from functions.gateway.spending import Spending
 from functions.gateway.stage import Handler, fold
 from functions.gateway.trace import Trace
-from functions.gateway.track_usage import track_usage
+from functions.gateway.track_usage import TrackUsage
 from shared import manifest, reporting, telemetry
 from shared.admission import Admission
 from shared.budget_policy import BudgetPolicy
@@ -38,6 +38,7 @@ from shared.limit_policy import LimitPolicy
 from shared.manifest import Router
 from shared.settings import Settings
 from shared.signing_keys import SigningKeys
+from shared.usage_records import UsageRecords
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 
@@ -63,7 +64,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
             *([Trace(tracer)] if tracer else []),
             Measure(ports.clock),
             LogRequests(ports.clock, settings.slow_request_s),
-            track_usage,
+            TrackUsage(UsageRecords(ports.store, settings.usage_days), ports.clock),
             answer_errors,
             Identify(router, settings.max_header_bytes),
             Authenticate(authenticator, guesses, settings.trusted_proxies),

@@ -37,6 +37,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "changes": (),
     "idempotency": (("expire_at",),),
     "budgets": (("expire_at",),),
+    "usage": (("is_summed", "created_at"), ("expire_at",)),
+    "usage_days": (("day",), ("tenant", "day"), ("expire_at",)),
     "webhooks": (
         ("tenant", "created_at"),
         ("tenant", "job_id", "created_at"),

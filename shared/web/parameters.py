@@ -3,6 +3,7 @@
 from typing import Any
 
 from shared.core.jobs import State
+from shared.core.usage import Grouping
 from shared.core.webhooks import State as DeliveryState
 
 Json = dict[str, Any]
@@ -41,6 +42,12 @@ QUERY_PARAMETERS: dict[str, tuple[Json, str]] = {
     "order": ({"type": "string", "enum": ["asc", "desc"], "default": "desc"}, "By the time they were made."),
     "purpose": ({"type": "string", "enum": ["batch", "batch_output"]}, "Only those for this purpose."),
     "tenant": ({"type": "string"}, "Only this tenant's."),
+    "from": ({"type": "string", "format": "date"}, "The first day (UTC); 29 days before the last when left out."),
+    "to": ({"type": "string", "format": "date"}, "The last day; today when left out."),
+    "group": (
+        {"type": "string", "enum": [each.value for each in Grouping], "default": "day"},
+        "What the sums are told by.",
+    ),
     "job": ({"type": "string"}, "Only this job's."),
     "outcome": ({"type": "string", "enum": [state.value for state in DeliveryState]}, "Only those that stand there."),
 }

@@ -40,6 +40,7 @@ def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
     from shared.web.schemas.models import ModelCard, ModelList
     from shared.web.schemas.schedules import ScheduleReport
     from shared.web.schemas.system import ErrorBody, Health, Readiness
+    from shared.web.schemas.usage import UsageReport
     from shared.web.schemas.webhooks import (
         DeletedWebhookSecret,
         DeliveryWakeUp,
@@ -59,6 +60,7 @@ def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
         *(JobRequest, JobView, JobList),
         *(KeyRequest, KeyChange, KeyRotation, KeyView, NewKey, KeyList),
         *(ModelCard, ModelList),
+        UsageReport,
         *(WebhookSecretRequest, NewWebhookSecret, WebhookSecretList, DeletedWebhookSecret),
         *(WebhookDelivery, WebhookDeliveryList, DeliveryWakeUp, Nothing),
         *(ScheduleReport, Health, Readiness, ErrorBody),

@@ -1,0 +1,10 @@
+"""POST /schedules/usage-rollup: adds the rows of usage that are new to the sums by day."""
+
+from functions.routes.context import Context
+from shared.usage_records import UsageRecords
+from shared.web.incoming import Incoming
+from shared.web.reply import Reply
+
+
+def handle(incoming: Incoming, context: Context) -> Reply:
+    return Reply.json(UsageRecords(context.ports.store, context.settings.usage_days).roll_up())

@@ -1,0 +1,117 @@
+"""Usage in the store: rows as they come, many in a document, and their sums by day.
+
+A document of rows is added to the sums in one transaction with the note that it was, so each row counts once.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from shared.core import usage
+from shared.core.usage import Slice, Sums, UsageRow
+from shared.ports.store import AlreadyExists, Document, Query, Store, Transaction
+
+ROWS, DAYS = "usage", "usage_days"
+MOST_ROWS = 500
+"""In a document: some 150 KiB."""
+DAY_S = 86_400.0
+SUMS_KEPT_DAYS = 400
+PAGE = 100
+MOST_PAGES = 200
+
+log = logging.getLogger("omni.usage")
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    examined: int
+    changed: int
+    failed: int
+    complete: bool
+
+
+class UsageRecords:
+    def __init__(self, store: Store, rows_kept_days: int) -> None:
+        self._store = store
+        self._rows_kept_days = rows_kept_days
+
+    def add(self, key: str, rows: Sequence[UsageRow]) -> None:
+        """Writes at most MOST_ROWS rows under a key of their own."""
+        with suppress(AlreadyExists):  # the answer to an earlier try was lost
+            self._store.transact(lambda transaction: self.add_in(transaction, key, rows))
+
+    def add_in(self, transaction: Transaction, key: str, rows: Sequence[UsageRow]) -> None:
+        """The same as part of a larger transaction."""
+        transaction.create(
+            ROWS,
+            key,
+            {
+                "id": key,
+                "rows": [asdict(row) for row in rows],
+                "is_summed": False,
+                "created_at": transaction.now,
+                "expire_at": transaction.now + self._rows_kept_days * DAY_S,
+            },
+        )
+
+    def roll_up(self) -> RolledUp:
+        """Adds what is new to the sums; for a schedule."""
+        examined = changed = 0
+        for document in self._not_summed():
+            examined += 1
+            changed += self._store.transact(partial(_sum_up, key=document["id"]))
+        return RolledUp(examined, changed, 0, complete=examined < PAGE * MOST_PAGES)
+
+    def sums(self, first: str, last: str, tenant: str | None) -> dict[Slice, Sums]:
+        """Of the days from the first to the last; of one tenant, or of all."""
+        found: dict[Slice, Sums] = {}
+        fresh = [
+            (whose, sums)
+            for document in self._not_summed()
+            for whose, sums in usage.by_slice(_rows(document)).items()
+            if first <= whose.day <= last and tenant in (None, whose.tenant)
+        ]
+        for whose, sums in (*map(usage.from_document, self._days(first, last, tenant)), *fresh):
+            found[whose] = found.get(whose, Sums()) + sums
+        return found
+
+    def _not_summed(self) -> Iterator[Document]:
+        yield from self._pages(Query(ROWS, (("is_summed", "==", False),), limit=PAGE))
+
+    def _days(self, first: str, last: str, tenant: str | None) -> Iterator[Document]:
+        equal = (("tenant", "==", tenant),) if tenant else ()
+        for document in self._pages(Query(DAYS, (*equal, ("day", ">=", first)), "day", limit=1000)):
+            if document["day"] > last:
+                return
+            yield document
+
+    def _pages(self, query: Query) -> Iterator[Document]:
+        cursor = ""
+        for _ in range(MOST_PAGES):
+            page = self._store.query(Query(query.collection, query.where, query.order_by, False, query.limit, cursor))
+            yield from page.documents
+            cursor = page.next_cursor
+            if not cursor:
+                return
+        log.warning("there is more usage than one look takes")
+
+
+def _sum_up(transaction: Transaction, key: str) -> int:
+    document = transaction.get(ROWS, key)
+    if document is None or document["is_summed"]:
+        return 0
+    more = usage.by_slice(_rows(document))
+    before = {whose: transaction.get(DAYS, whose.document_id) for whose in more}
+    for whose, sums in more.items():
+        known = before[whose]
+        total = sums + usage.from_document(known)[1] if known else sums
+        expire_at = transaction.now + SUMS_KEPT_DAYS * DAY_S
+        transaction.put(DAYS, whose.document_id, usage.to_document(whose, total) | {"expire_at": expire_at})
+    transaction.put(ROWS, key, document | {"is_summed": True})
+    return 1
+
+
+def _rows(document: Document) -> list[UsageRow]:
+    return [UsageRow(**row) for row in document["rows"]]

@@ -1,0 +1,98 @@
+"""A row for each request to a model, in the store within a second, whatever happens to the request or the store."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from functions.gateway import track_usage
+from functions.gateway.track_usage import TrackUsage
+from shared.core.errors import Unavailable
+from shared.core.usage import UsageRow
+from shared.usage_records import UsageRecords
+from tests.fakes import FakeClock, FakeResponse, FakeStore
+from tests.gateway.calls import Call
+from tests.gateway.conftest import World
+
+
+async def written(world: World, count: int) -> list[dict[str, Any]]:
+    """The rows in the store, once there are so many."""
+    async with asyncio.timeout(5):
+        while True:
+            found = [
+                row
+                for (collection, _), document in world.store.documents.items()
+                if collection == "usage"
+                for row in document["rows"]
+            ]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.02)
+
+
+def test_every_request_has_its_row(world: World) -> None:
+    async def run() -> list[dict[str, Any]]:
+        await Call(world, headers={"x-request-id": "first"}).done()
+        await Call(world, {"temperature": 0}).done()
+        world.answers(lambda _: FakeResponse.json({"error": {"message": "no"}}, 400))
+        await Call(world, headers={"x-request-id": "refused"}).done()
+        return await written(world, 3)
+
+    first, second, refused = asyncio.run(run())
+    assert (first["request_id"], first["tenant"], first["model"], first["status"]) == ("first", "acme", "small", 200)
+    assert (first["tokens_in"], first["tokens_out"], first["cost"]) == (3, 5, None)
+    assert (refused["request_id"], refused["status"], refused["cost"]) == ("refused", 400, 0)
+    assert second["request_id"] != first["request_id"]
+
+
+class Records(UsageRecords):
+    """Refuses while it is down, or after it has written."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeStore(FakeClock()), 30)
+        self.is_down = self.loses_answers = False
+        self.keys: dict[str, int] = {}
+
+    def add(self, key: str, rows: Any) -> None:
+        if self.is_down:
+            raise Unavailable
+        self.keys[key] = len(rows)
+        if self.loses_answers:
+            raise Unavailable
+
+
+def tracker(records: Records, rows: int) -> TrackUsage:
+    tracked = TrackUsage(records, FakeClock())
+    for number in range(rows):
+        tracked._rows.append(UsageRow(0.0, f"r{number}", "t", "k", "r", "m", 200, 1, 0, 1, 0, 1.0))
+    return tracked
+
+
+def test_rows_wait_while_the_store_is_away_and_are_written_once() -> None:
+    records = Records()
+    tracked = tracker(records, 1200)
+    records.is_down = True
+    tracked.write_rest()
+    assert records.keys == {}
+    records.is_down, records.loses_answers = False, True
+    tracked.write_rest()
+    records.loses_answers = False
+    tracked.write_rest()
+    tracked.write_rest()
+    assert sorted(records.keys.values()) == [200, 500, 500]
+
+
+def test_the_oldest_rows_give_way_in_the_end(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    monkeypatch.setattr(track_usage, "MOST_WAITING", 2)
+    records = Records()
+    records.is_down = True
+    tracked = TrackUsage(records, FakeClock())
+
+    async def run() -> None:
+        for number in range(5):
+            tracked._keep(UsageRow(0.0, f"r{number}", "t", "k", "r", "m", 200, 1, 0, 1, 0, 1.0))
+
+    asyncio.run(run())
+    records.is_down = False
+    tracked.write_rest()
+    assert sum(records.keys.values()) == 2
