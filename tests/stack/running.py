@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.conftest import SECRETS, SETTINGS
+from tests.engine_under_test import START_S
 from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-START_S = 120.0
 STOP_S = 10.0
 STARTED = re.compile(r"(\w+) started as process (\d+)")
 

@@ -15,13 +15,13 @@ import openai
 
 from tests.conftest import SECRETS, SETTINGS
 from tests.google_identity import ACCOUNT
+from tests.engine_under_test import START_S
 from tests.machine import free_port
 from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 MODEL = "smollm2-135m-instruct"
 KEY = "master-key-root-1"
-START_S = 60.0
 
 
 class RunningWorker:
