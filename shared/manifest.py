@@ -15,8 +15,9 @@ from shared.core.errors import MethodNotAllowed, NotFound
 from shared.core.keys import Scope
 from shared.settings import Settings
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-"""In no id there is; servers further on read a line break in different ways."""
+LEADS_NOWHERE = re.compile(r"[\x00-\x1f\x7f]|(^|/)\.\.?(/|$)")
+"""Control characters are in no id, and servers further on read a line break in different ways; `.` and `..` lead
+elsewhere for whoever normalises the path."""
 MANIFEST = Path(__file__).parent.parent / "functions" / "routes.json"
 
 
@@ -106,17 +107,17 @@ class Router:
             methods.update(dict.fromkeys(route.methods, route))
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route and its path parameters; NotFound or MethodNotAllowed."""
+        """The route and its path parameters, HEAD's as GET's; NotFound or MethodNotAllowed."""
         if methods := self._fixed.get(path):
             return self._pick(methods, method), {}
         for pattern, methods in self._patterns.values():
-            if (found := pattern.fullmatch(path)) and not CONTROL.search(path):
+            if (found := pattern.fullmatch(path)) and not LEADS_NOWHERE.search(path):
                 return self._pick(methods, method), found.groupdict()
         raise NotFound(f"There is nothing at {path[:200]}.")
 
     @staticmethod
     def _pick(methods: dict[str, Route], method: str) -> Route:
-        if route := methods.get(method):
+        if route := methods.get("GET" if method == "HEAD" else method):
             return route
-        allowed = ", ".join(sorted(methods))
+        allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
         raise MethodNotAllowed(f"This address takes {allowed}.", headers=(("allow", allowed),))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared import manifest
+from shared.core.errors import NotFound
 
 ROUTES = manifest.load()
 HANDLERS = {
@@ -42,3 +43,13 @@ def test_a_name_that_stands_twice_stops_the_start(tmp_path: Path) -> None:
     twice.write_text(f"[{row}, {row}]")
     with pytest.raises(ValueError, match="more than once: a"):
         manifest.load(twice)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/..", "/v1/models/../jobs", "/v1/models/a/./b", "/api/v1/jobs/.", "/.."])
+def test_a_path_that_would_lead_elsewhere_leads_nowhere(path: str) -> None:
+    with pytest.raises(NotFound):
+        manifest.Router(ROUTES).find("GET", path)
+
+
+def test_dots_within_a_name_lead_where_they_say() -> None:
+    assert manifest.Router(ROUTES).find("GET", "/v1/models/gpt-4.1..mini")[1] == {"model": "gpt-4.1..mini"}

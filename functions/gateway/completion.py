@@ -101,10 +101,11 @@ def to_stream(answer: Json, *, with_usage: bool) -> bytes:
 def stream_ended_well(body: bytes) -> bool:
     """Whether a stream came to its end, and tells of no error."""
     payloads = list(sse.payloads(body))
-    return bool(payloads) and payloads[-1] == sse.DONE and not any(map(_is_error, payloads))
+    return bool(payloads) and payloads[-1] == sse.DONE and not any(map(tells_error, payloads))
 
 
-def _is_error(payload: bytes) -> bool:
+def tells_error(payload: bytes) -> bool:
+    """Whether an event is an error, or cannot be read at all."""
     if b'"error"' not in payload:
         return False
     try:

@@ -135,6 +135,7 @@ class Exchange:
     async def write(self, chunk: bytes, *, more: bool, recorded: bytes | None = None) -> None:
         """Sends a part of the answer's body; the last one with `more=False`. Whoever is given the same answer later
         gets `recorded` in its place."""
+        chunk = b"" if self.method == "HEAD" else chunk
         self.body_bytes_sent += len(chunk)
         message: Message = {"type": "http.response.body", "body": chunk, "more_body": more}
         if recorded is not None:

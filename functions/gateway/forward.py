@@ -84,7 +84,8 @@ class Forward:
         headers += [*await self._signer.headers(caller, url), ("x-request-id", exchange.request_id)]
         if upload and b"content-length" in exchange.headers:
             headers.append(("content-length", exchange.header(b"content-length")))
-        request = OutgoingRequest(exchange.method, url, headers, content, route.timeout_s, upload)
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        request = OutgoingRequest(method, url, headers, content, route.timeout_s, upload)
         with failures(route):
             async with self._upstream.send(request) as response:
                 await send_on(exchange, response)

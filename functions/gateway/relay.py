@@ -6,6 +6,7 @@ import msgspec
 
 from functions.gateway.body import NOT_JSON
 from functions.gateway.charge import comment
+from functions.gateway.completion import tells_error
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from functions.gateway.recording import is_stream
@@ -84,11 +85,11 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock, kee
     """Sends each event the moment it is complete, and reads the token counts as they pass.
 
     The event that tells them goes on only to a caller who has asked for it. UpstreamFailed when the stream ends
-    without `[DONE]`: a caller could not tell that something is missing.
+    without `[DONE]` or an error: a caller could not tell that something is missing.
     """
     if not exchange.status:
         await exchange.begin(response.status, passed_back(response))
-    first, done = True, False
+    first, done, told = True, False, False
     async for block in sse.blocks(response.chunks()):
         if first:
             series(telemetry.FIRST_TOKEN, exchange.model).observe(clock.monotonic() - exchange.started)
@@ -103,9 +104,15 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock, kee
             await exchange.write(end, more=True)
         else:
             await _pass_on(exchange, block)
-    if not done:
+            told = told or _is_refusal(block)
+    if not done and not told:
         raise UpstreamFailed("The model's server ended the stream early.")
     await exchange.write(b"", more=False)
+
+
+def _is_refusal(block: bytes) -> bool:
+    """Whether the upstream says in this block what went wrong."""
+    return b'"error"' in block and any(map(tells_error, sse.payloads(block)))
 
 
 def passed_back(response: Response) -> list[tuple[str, str]]:

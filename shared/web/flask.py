@@ -15,7 +15,7 @@ from shared.identity import require_scope
 from shared.manifest import Route, Router
 from shared.settings import Settings
 from shared.web.door import Door
-from shared.web.incoming import Incoming, UploadedFile, request_id
+from shared.web.incoming import Incoming, UploadedFile, check_query, request_id
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
 
@@ -67,7 +67,7 @@ class FlaskEdge:
             return route_name, Reply.problem(OmniError(), request_id_)
 
     def _page(self, request: flask.Request, path: str) -> Reply | None:
-        if request.method != "GET":
+        if request.method not in {"GET", "HEAD"}:
             return None
         if scope := self._page_scopes.get(path):
             require_scope(self._door.enter(_headers(request), request.remote_addr or "").caller, scope)
@@ -78,6 +78,7 @@ class FlaskEdge:
         entry = self._door.enter(headers, request.remote_addr or "", route.scope)
         require_scope(entry.caller, route.scope)
         query = request.args.to_dict()
+        check_query(route, query)
         with self._bounded(request, route):
             if route.upload:
                 form, files = request.form.to_dict(), _files(request)

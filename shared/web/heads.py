@@ -1,17 +1,21 @@
 """Bounds on a request's head while it arrives: uvicorn itself would wait for ever, and for a head of any size.
 
 A connection that does not get its head across in time is closed, so that thousands that never mean to cannot use up
-what the process may open. The answer to a large head is short, as nothing has been read that it could be about.
+what the process may open.
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
+from http import HTTPStatus
 from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from shared.core.errors import HeadersTooLarge, InvalidRequest, OmniError
+from shared.web.incoming import request_id
+from shared.web.reply import Reply
+
 MOST_HEAD_BYTES = 256 * 1024
 """More than the gateway lets pass: those between are answered by it, in the one error shape."""
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class BoundedHeads(HttpToolsProtocol):
@@ -39,8 +43,7 @@ class BoundedHeads(HttpToolsProtocol):
         if self._head_since is not None:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
+                self._refuse(HeadersTooLarge(f"The request head may have {MOST_HEAD_BYTES} bytes at most."))
 
     def on_message_begin(self) -> None:
         self._head_since, self._head_bytes = self.loop.time(), 0
@@ -49,6 +52,19 @@ class BoundedHeads(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_since = None
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP, by uvicorn's own name for it, gets the one error shape too."""
+        self._refuse(InvalidRequest(msg, code="invalid_http"))
+
+    def _refuse(self, error: OmniError) -> None:
+        new_id = request_id("")
+        reply = Reply.problem(error, new_id)
+        headers = [*reply.headers, ("x-request-id", new_id), ("content-length", str(len(reply.body)))]
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (*headers, ("connection", "close")))
+        head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n"
+        self.transport.write(head.encode("latin-1") + reply.body)
+        self.transport.close()
 
     def _look_at_the_clock(self) -> None:
         if self._head_since is not None and self.loop.time() - self._head_since >= self.head_s:

@@ -48,6 +48,16 @@ def request_id(given: str, random_bits: Callable[[int], int] = random.getrandbit
     return given if REQUEST_ID.fullmatch(given) else f"req_{random_bits(96):024x}"
 
 
+def check_query(route: Route, query: Mapping[str, str]) -> None:
+    """InvalidRequest for a parameter that a list does not know: ignored in silence, it would show what was not asked
+    for. One that takes `name[key]` is known by its name."""
+    for name in query if route.query else ():
+        if name.partition("[")[0] not in route.query:
+            raise InvalidRequest(
+                f"There is no '{name[:100]}' here; there are: {', '.join(route.query)}.", param=name[:100]
+            )
+
+
 def page_size(query: Mapping[str, str], default: int = 20, most: int = 100) -> int:
     """The `limit` of a list request; InvalidRequest unless it is a whole number from 1 to `most`."""
     text = query.get("limit", str(default))

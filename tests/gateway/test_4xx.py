@@ -54,10 +54,30 @@ def test_404_for_an_unknown_model(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1/nothing", "/internal/v1/chat/completions", "/schedules/jobs-sweep", "/v1//models"]
+    "path",
+    [
+        *("/", "/v1/nothing", "/internal/v1/chat/completions", "/schedules/jobs-sweep", "/v1//models"),
+        *("/v1/models/%2e%2e/x", "/v1/models/%2e", "/api/v1/jobs/%2E%2E/cancel", "/api/v1/jobs/%2e."),
+    ],
 )
 def test_404_for_an_unknown_address(world: World, path: str) -> None:
     assert problem(world.request("POST", path))[:2] == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/v1/models", "/api/v1/jobs/job_1"])
+def test_head_is_answered_like_get_without_a_body(world: World, path: str) -> None:
+    get, head = world.request("GET", path), world.request("HEAD", path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert get.content
+    for name in ("content-type", "content-length"):
+        assert head.headers.get(name) == get.headers.get(name)
+    assert {request.method for request in world.upstream.requests} <= {"GET"}
+
+
+def test_405_names_head_beside_get(world: World) -> None:
+    assert world.request("PUT", "/v1/models").headers["allow"] == "GET, HEAD"
+    assert problem(world.request("PUT", "/v1/models"))[0] == 405
+    assert world.request("HEAD", "/v1/chat/completions").status_code == 405
 
 
 def test_405_says_what_is_allowed(world: World) -> None:

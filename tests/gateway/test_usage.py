@@ -72,6 +72,12 @@ def test_a_server_that_knows_no_stream_options_is_left_alone(tmp_path: Path) -> 
     assert counted("plain")[1] - before[1] == len(STREAM)
 
 
+def test_an_error_that_the_server_tells_of_is_the_last_event(world: World) -> None:
+    told = b'data: {"error": {"message": "The model is starting again.", "code": "model_loading"}}\n\n'
+    world.answers(lambda _: FakeResponse.stream(*STREAM[:2], told))
+    assert world.chat(stream=True).content == b"".join([*STREAM[:2], told])
+
+
 def test_a_broken_stream_is_counted_by_what_came(world: World) -> None:
     world.answers(lambda _: FakeResponse.stream(*STREAM[:3], BrokenOff("reset")))
     before = counted()

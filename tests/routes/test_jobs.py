@@ -263,3 +263,13 @@ def test_200_a_schedule_reports_what_it_did(routes: Routes, name: str) -> None:
 @pytest.mark.parametrize("name", ["jobs-sweep", "jobs-reap"])
 def test_401_for_a_key_that_calls_a_schedule(routes: Routes, name: str) -> None:
     assert problem(routes.call("POST", f"/internal/schedules/{name}", ADMIN))[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/jobs?stat=queued", "/api/v1/keys?tenan=a", "/v1/batches?state=x", "/v1/files?porpose=x"]
+)
+def test_400_names_a_query_parameter_that_a_list_does_not_know(routes: Routes, path: str) -> None:
+    """Ignored, it would show what was not asked for."""
+    caller = Caller("k", "acme", Tier.PREMIUM, frozenset(Scope), 0)
+    status, _, param = problem(routes.call("GET", path, caller))
+    assert (status, param) == (400, path.partition("?")[2].partition("=")[0])

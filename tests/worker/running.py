@@ -14,8 +14,8 @@ import msgspec
 import openai
 
 from tests.conftest import SECRETS, SETTINGS
-from tests.google_identity import ACCOUNT
 from tests.engine_under_test import START_S
+from tests.google_identity import ACCOUNT
 from tests.machine import free_port
 from tests.waiting import wait_until
 
