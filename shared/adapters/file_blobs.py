@@ -1,7 +1,11 @@
-"""Blobs as files in one folder: the embedded default."""
+"""Blobs as files in one folder: the embedded default.
+
+What is older than any document that names it is deleted along with writes, now and then, as a bucket's rule does it.
+"""
 
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
@@ -10,11 +14,17 @@ from shared.ports.blobs import PART_BYTES
 
 SCHEME = "file-blob:"
 UNFINISHED = ".part"
+KEPT_S = 40 * 24 * 3600.0
+"""A day for a job to end, 30 in which it is kept, and some to spare."""
+FORGET_EVERY_S = 3600.0
 
 
 class FileBlobs:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        """`now` is the clock by which the machine's file system dates its files."""
         self._folder = folder
+        self._now = now
+        self._forget_at = now()
 
     def put(self, path: str, body: bytes | Iterable[bytes]) -> str:
         target = self._inside(path)
@@ -25,6 +35,7 @@ class FileBlobs:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+        self._forget_old()
         return SCHEME + path
 
     def get(self, uri: str) -> bytes:
@@ -51,6 +62,17 @@ class FileBlobs:
         below = self._inside(folder) if folder else self._folder.resolve()
         paths = (path for path in below.rglob("*") if path.is_file() and path.suffix != UNFINISHED)
         return sorted(SCHEME + path.relative_to(self._folder.resolve()).as_posix() for path in paths)
+
+    def _forget_old(self) -> None:
+        """Also what a killed process left unfinished."""
+        now = self._now()
+        if now < self._forget_at:
+            return
+        self._forget_at = now + FORGET_EVERY_S
+        for path in self._folder.rglob("*"):
+            with suppress(FileNotFoundError):  # another process forgets as well
+                if path.is_file() and path.stat().st_mtime < now - KEPT_S:
+                    path.unlink()
 
     def _at(self, uri: str) -> Path:
         """The file of a URI; FileNotFoundError when it is none of ours."""

@@ -1,10 +1,14 @@
 """What every blob store promises."""
 
+import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from shared.adapters.file_blobs import FORGET_EVERY_S, KEPT_S, FileBlobs
 from shared.ports.blobs import PART_BYTES, Blobs
 
 # Cloud Storage's client leaves the connections of failed answers to be collected.
@@ -104,3 +108,17 @@ def test_a_folder_lists_what_is_below_it_by_path(blobs: Blobs) -> None:
     assert blobs.list("b") == [uris[path] for path in ("b/10", "b/2", "b/c/1")]
     assert len(blobs.list("")) == 5
     assert blobs.list("nothing") == []
+
+
+def test_files_that_no_job_can_still_name_are_forgotten(tmp_path: Path) -> None:
+    now = time.time()
+    blobs = FileBlobs(tmp_path, lambda: now)
+    old, young = blobs.put("jobs/a/input.json", b"old"), blobs.put("jobs/b/input.json", b"young")
+    os.utime(tmp_path / "jobs" / "a" / "input.json", (now - KEPT_S - 1, now - KEPT_S - 1))
+    blobs.put("jobs/c/input.json", b"too soon to look again")
+    assert blobs.get(old) == b"old"
+    now += FORGET_EVERY_S
+    blobs.put("jobs/d/input.json", b"time to look")
+    assert blobs.get(young) == b"young"
+    with pytest.raises(FileNotFoundError):
+        blobs.get(old)
