@@ -16,7 +16,12 @@ COMMANDS = {
     "files": "Uploads, lists, fetches and deletes files.",
     "test": "Runs every test that this machine can run.",
     "bench": "Measures this platform side by side with its peers.",
+    "deploy": "Puts the platform on Google Cloud.",
+    "destroy": "Takes it down again.",
+    "cost": "Estimates the monthly bill.",
+    "smoke": "Tries a platform out and writes a report.",
     "lint": "Checks style, types and import rules.",
+    "sbom": "Lists every package that runs, as CycloneDX.",
     "package": "Packs the Cloud Functions for Terraform.",
     "lock": "Writes the locked requirements anew.",
 }

@@ -10,7 +10,7 @@ from cli.client import INFERENCE_S, Answer, Client
 from cli.demo_batch import batch
 from cli.errors import CliError, Refused
 from cli.job_views import result_text, told
-from cli.narration import Narrator
+from cli.narration import Narrator, Outcome
 from cli.progress import follow
 
 REQUESTS_PER_MINUTE = 3
@@ -26,6 +26,16 @@ class Stage:
     model: str
     narrator: Narrator
     sleep: Callable[[float], None] = time.sleep
+
+
+def perform(stage: Stage, number: int, title: str, step: Callable[[Stage], str]) -> Outcome:
+    """One step; a failure is told and the next step goes on."""
+    stage.narrator.begin(number, title)
+    try:
+        return Outcome(title, worked=True, measured=step(stage))
+    except CliError as error:
+        stage.narrator.failed(error.format_message())
+        return Outcome(title, worked=False, measured=error.message)
 
 
 def chat(stage: Stage) -> str:

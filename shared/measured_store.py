@@ -1,4 +1,4 @@
-"""A store whose reads are counted the way Firestore charges for them: by document, an empty query as one.
+"""A store whose reads and writes are counted as Firestore charges for them: by document, an empty query as one read.
 
 It also tells whether the store could be reached.
 """
@@ -20,9 +20,8 @@ COUNTED_FOR_ONE = 1000
 class MeasuredTransaction:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self.create = transaction.create
-        self.put = transaction.put
-        self.delete = transaction.delete
+        self.written: list[str] = []
+        """The collection of each document; what a transaction wrote that did not commit is not charged."""
 
     @property
     def now(self) -> float:
@@ -31,6 +30,18 @@ class MeasuredTransaction:
     def get(self, collection: str, key: str) -> Document | None:
         _count(collection, 1)
         return self._transaction.get(collection, key)
+
+    def create(self, collection: str, key: str, document: Document) -> None:
+        self._transaction.create(collection, key, document)
+        self.written.append(collection)
+
+    def put(self, collection: str, key: str, document: Document) -> None:
+        self._transaction.put(collection, key, document)
+        self.written.append(collection)
+
+    def delete(self, collection: str, key: str) -> None:
+        self._transaction.delete(collection, key)
+        self.written.append(collection)
 
 
 class MeasuredStore:
@@ -59,8 +70,17 @@ class MeasuredStore:
         return number
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
+        measured: list[MeasuredTransaction] = []
+
+        def measure(transaction: Transaction) -> T:
+            measured.append(MeasuredTransaction(transaction))
+            return work(measured[-1])
+
         with _watched():
-            return self._store.transact(lambda transaction: work(MeasuredTransaction(transaction)))
+            result = self._store.transact(measure)
+        for collection in measured[-1].written:
+            series(telemetry.STORE_WRITES, collection).inc()
+        return result
 
 
 @contextmanager

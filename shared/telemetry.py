@@ -50,6 +50,7 @@ REPLAYS = Counter("omni_idempotent_replays_total", "Requests answered by their i
 STORE_READS = Counter(
     "omni_store_reads_total", "Documents read from the store; a query that finds none counts as one.", ("collection",)
 )
+STORE_WRITES = Counter("omni_store_writes_total", "Documents written to the store or deleted.", ("collection",))
 STORE_FAILING = Gauge("omni_store_failing", "1 when the store could not be reached the last time it was asked.")
 SECRETS_FAILING = Gauge("omni_secrets_failing", "1 while last known secrets are used, as their source does not answer.")
 JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))

@@ -42,6 +42,6 @@ def test_the_overview_loads_no_command() -> None:
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
-    result = CliRunner().invoke(omni, ["destroy"], prog_name="omni")
+    result = CliRunner().invoke(omni, ["explode"], prog_name="omni")
     assert result.exit_code == 2
-    assert "No such command 'destroy'" in result.stderr
+    assert "No such command 'explode'" in result.stderr

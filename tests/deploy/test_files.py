@@ -16,8 +16,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 MANIFESTS = sorted(file for file in (CHECKOUT / "deploy" / "k8s").glob("*.yaml") if file.name != "kustomization.yaml")
 DOCKERFILES = [*(CHECKOUT / "jobs" / "ml_worker").glob("Dockerfile*"), *(CHECKOUT / "deploy").glob("Dockerfile*")]
 SCHEMAS = {
+    "cloudbuild.yaml": "vendor.cloudbuild",
     "docker-compose.yml": "vendor.compose-spec",
     ".github/workflows/check.yml": "vendor.github-workflows",
+    ".github/workflows/deploy.yml": "vendor.github-workflows",
     ".github/dependabot.yml": "vendor.dependabot",
 }
 
@@ -71,6 +73,15 @@ def test_settings_on_kubernetes_are_settings() -> None:
 def test_settings_of_compose_are_settings() -> None:
     for service in read("docker-compose.yml")["services"].values():
         assert service.get("environment", {}).keys() <= SETTINGS | SECRETS
+
+
+def test_cloud_build_calls_verbs_and_holds_no_logic() -> None:
+    """What it does can be done at home, by the same words."""
+    for step in read("cloudbuild.yaml")["steps"]:
+        assert "script" not in step
+        assert step.get("entrypoint", "./omni") == "./omni"
+        if "entrypoint" in step:
+            passes(CHECKOUT / ".venv" / "bin" / "python", "-m", "cli", step["args"][0], "--help")
 
 
 def test_workflows_may_read_and_no_more_unless_they_say_why() -> None:
