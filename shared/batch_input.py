@@ -130,7 +130,7 @@ def asked(chunk: Chunk, parts: Iterable[bytes]) -> Iterator[Asked]:
 class Inspection:
     """Reads a file as the worker would, and lists what could not be answered."""
 
-    def __init__(self, batch: Batch, route: Route, check_model: Callable[[str], None], max_depth: int) -> None:
+    def __init__(self, batch: Batch, route: Route, check_model: Callable[[str], object], max_depth: int) -> None:
         """`check_model` raises NotFound or InvalidRequest for a model that cannot be asked."""
         self._batch = batch
         self._route = route

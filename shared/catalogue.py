@@ -97,17 +97,19 @@ class Catalogue:
             return found
         raise no_such_model(model_id)
 
-    def require_for_jobs(self, allowed: frozenset[str] | None, model_id: str) -> None:
-        """NotFound when a key that may use the models `allowed` (None: all) cannot see the model; InvalidRequest when
-        no worker serves it."""
+    def require_for_jobs(self, allowed: frozenset[str] | None, model_id: str) -> Model:
+        """The model. NotFound when a key that may use the models `allowed` (None: all) cannot see it; InvalidRequest
+        when no worker serves it."""
         if allowed is not None and model_id not in allowed:
             raise no_such_model(model_id)
-        if not any(upstream.is_worker for upstream in self.get(model_id).upstreams):
+        model = self.get(model_id)
+        if not any(upstream.is_worker for upstream in model.upstreams):
             raise InvalidRequest(
                 f"The model '{model_id}' is not served by the worker, which runs the jobs.",
                 param="model",
                 code="model_not_for_jobs",
             )
+        return model
 
     @classmethod
     def load(cls, path: Path) -> "Catalogue":

@@ -8,6 +8,7 @@ from shared.core import fairness
 from shared.core.job_documents import from_document, to_document
 from shared.core.jobs import IN_FLIGHT, Job
 from shared.core.webhooks import Delivery
+from shared.job_charges import JobCharges, Terms
 from shared.job_turns import JOBS, Turns
 from shared.job_wakeups import WakeUps
 from shared.ports.store import Store, Transaction
@@ -36,21 +37,29 @@ class Change:
 
 
 class JobRecords:
-    def __init__(self, store: Store, wake_ups: WakeUps, webhook_wake_ups: WebhookWakeUps, turns: Turns) -> None:
+    def __init__(
+        self, store: Store, wake_ups: WakeUps, webhook_wake_ups: WebhookWakeUps, turns: Turns, charges: JobCharges
+    ) -> None:
         self._store = store
         self._wake_ups = wake_ups
         self._webhook_wake_ups = webhook_wake_ups
         self._turns = turns
+        self._charges = charges
 
     def get(self, job_id: str) -> Job | None:
         document = self._store.get(JOBS, job_id)
         return from_document(document) if document else None
 
-    def add(self, make: Callable[[float], Job]) -> Job:
-        """Commits a new job, then sends its wake-up, unless it has to wait. `make` gets the store's time."""
+    def add(self, make: Callable[[float], Job], terms: Terms | None = None) -> Job:
+        """Commits a new job, then sends its wake-up, unless it has to wait. `make` gets the store's time.
+
+        BudgetExceeded when its terms name a budget that has no room for it.
+        """
 
         def work(transaction: Transaction) -> Job:
             job = make(transaction.now)
+            if terms:
+                job = self._charges.reserve(transaction, job, terms)
             transaction.create(JOBS, job.id, to_document(job))
             return job
 
@@ -70,6 +79,8 @@ class JobRecords:
             after = step(before, transaction.now)
             if after is before:
                 return Change(before, after)
+            if after.state.is_final and not before.state.is_final:
+                after = self._charges.settle(transaction, after)
             webhook = None if before.state.is_final else announced(after, transaction.now)
             change = Change(before, after, webhook)
             transaction.put(JOBS, job_id, to_document(after))

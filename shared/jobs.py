@@ -17,6 +17,7 @@ from shared.core.errors import Conflict
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
+from shared.job_charges import JobCharges, Terms
 from shared.job_reading import JobReader, not_found
 from shared.job_records import JobRecords
 from shared.job_recovery import Recovery
@@ -63,6 +64,8 @@ class JobOrder:
     id: str = ""
     """Given for what must exist once only: creating it again changes nothing. Empty: a random one."""
     parent: str = ""
+    terms: Terms | None = None
+    """At what it is charged; None: not at all."""
     lifetime_s: float = LIFETIME_S
 
 
@@ -112,7 +115,8 @@ class Jobs:
         self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
         self._turns = Turns(store, clock, settings)
         webhook_wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
-        self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns)
+        charges = JobCharges(store, settings.usage_days)
+        self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns, charges)
         self.steps = JobSteps(store, self._records, settings.lease_s)
         self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
 
@@ -130,7 +134,7 @@ class Jobs:
                 return job if has_room(job, now) else fairness.kept_waiting(job)
 
             try:
-                return self._records.add(make)
+                return self._records.add(make, order.terms)
             except AlreadyExists:
                 if job := self._records.get(job_id):
                     return job

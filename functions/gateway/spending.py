@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from functions.gateway.budget_refusals import closed, refused
 from shared import telemetry
 from shared.budget_policy import Applies, BudgetPolicy
+from shared.budget_refusals import closed, refused
 from shared.core.account import Account
 from shared.core.errors import Unavailable
 from shared.core.keys import Caller
@@ -101,19 +101,19 @@ class Spending:
     def _require_open(accounts: Sequence[Account]) -> None:
         for account in accounts:
             if account.strict and account.is_failing:
-                raise closed(account)
+                raise closed(account.subject)
 
     async def _lease(self, missing: Sequence[Account], amount: int, now: float) -> None:
         for account in missing:
             if account.is_failing and (now < account.retry_at or self._is_under_way(account)):
-                raise closed(account)
+                raise closed(account.subject)
             if wait_s := account.refused_for_s(amount, now):
-                raise refused(account, wait_s, self._clock.now())
+                raise refused(account.subject, account.budget, account.standing, wait_s, self._clock.now())
         errands = {self._join(account, amount): account for account in missing}
         _, late = await asyncio.wait(errands, timeout=WAIT_S)
         for errand in late:
             errands[errand].fail(self._clock.monotonic())
-            raise closed(errands[errand])
+            raise closed(errands[errand].subject)
 
     def _join(self, account: Account, amount: int) -> asyncio.Task[None]:
         """The errand under way, whose answer may suffice; or the next one, which asks for this amount too."""

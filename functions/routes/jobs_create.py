@@ -1,5 +1,6 @@
 """POST /api/v1/jobs: queues work. What could never succeed is refused here, before it is queued."""
 
+import math
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,9 @@ from functions.routes.context import Context
 from shared import manifest
 from shared.core.errors import InvalidRequest, PayloadTooLarge
 from shared.core.fairness import WEIGHTS
+from shared.core.keys import Caller
+from shared.core.routing import Model
+from shared.job_charges import Terms, terms
 from shared.job_view import view
 from shared.jobs import JobOrder
 from shared.manifest import Route
@@ -17,6 +21,7 @@ from shared.web.reply import Reply
 from shared.web.schemas import MODELS
 from shared.web.schemas.jobs import JobRequest
 from shared.web.validation import parse
+from shared.worst_case import GivenBounds, worst_cost
 
 MOST_INPUT_BYTES = 1024 * 1024
 
@@ -25,9 +30,10 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(JobRequest, incoming.body, context.settings.max_json_depth)
     given = _with_model(wanted)
     _check_input(_task(wanted.task), given, context.settings.max_json_depth)
-    context.catalogue.require_for_jobs(incoming.caller.models, given["model"])
+    model = context.catalogue.require_for_jobs(incoming.caller.models, given["model"])
     if wanted.webhook:
         context.webhooks.require_usable(incoming.caller.tenant, wanted.webhook.url)
+    timeout_s = _timeout_s(wanted, context.settings.job_timeout_s)
     job = context.jobs.create(
         JobOrder(
             tenant=incoming.caller.tenant,
@@ -35,16 +41,28 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             task=wanted.task,
             model=given["model"],
             input=given,
-            timeout_s=_timeout_s(wanted, context.settings.job_timeout_s),
+            timeout_s=timeout_s,
             max_attempts=wanted.max_attempts,
             priority=wanted.priority,
             weight=WEIGHTS[incoming.caller.tier],
             metadata=wanted.metadata,
             webhook=wanted.webhook.model_dump() if wanted.webhook else None,
             trace_id=incoming.request_id,
+            terms=_terms(model, given, timeout_s, incoming.caller, context),
         )
     )
     return Reply.json(view(job), 202, [("location", f"/api/v1/jobs/{job.id}")])
+
+
+def _terms(model: Model, given: dict[str, Any], timeout_s: float, caller: Caller, context: Context) -> Terms:
+    """At what the job is charged; only budgets need to know its worst case."""
+    applying, most = context.budgets.applying_to(caller), 0
+    if applying and model.price:
+        body = msgspec.json.encode(given)
+        bounds = msgspec.json.decode(body, type=GivenBounds)
+        default = context.settings.max_output_tokens
+        most = worst_cost(model.price, model, bounds, len(body), default, math.ceil(timeout_s))
+    return terms(model, most, applying)
 
 
 @cache

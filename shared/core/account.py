@@ -4,7 +4,7 @@ It leases ahead what it is likely to need in the next half minute. What it does 
 without requests all of it, and at once what is more than its part of a budget that runs out.
 """
 
-from shared.core.budgets import MOST_PARTS, Ask, Budget, Grant, Standing, day_ends_at, day_of, month_ends_at
+from shared.core.budgets import MOST_PARTS, Ask, Budget, Grant, Standing, day_ends_at, day_of, is_spent
 
 HORIZON_S = 30.0
 RENEW_S = 30.0
@@ -83,23 +83,6 @@ class Account:
     def wait_for(self, amount: int) -> None:
         self._waiting.append(amount)
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether a budget is spent, rather than held by requests that are under way."""
-        budget, told = self.budget, self.standing
-        if budget.daily is not None and told.spent_today + self._used >= budget.daily:
-            return True
-        return budget.monthly is not None and told.spent_this_month + self._used >= budget.monthly
-
-    def binding(self, wall: float) -> tuple[str, int, float]:
-        """The tighter of the two budgets: its name, its amount, and when it begins anew."""
-        budget, told = self.budget, self.standing
-        daily = None if budget.daily is None else budget.daily - told.spent_today
-        monthly = None if budget.monthly is None else budget.monthly - told.spent_this_month
-        if monthly is None or (daily is not None and daily < monthly):
-            return "daily", budget.daily or 0, day_ends_at(wall)
-        return "monthly", budget.monthly or 0, month_ends_at(wall)
-
     def has_to_tell(self, now: float) -> bool:
         """Whether the ledger ought to be told something though nobody waits."""
         if self._pending or self._held < 0 or self.has_too_much(now) or self._is_low(now):
@@ -133,7 +116,7 @@ class Account:
         self._short = grant.is_short
         if ask.least and not grant.granted:
             self._refused = ask.least
-            self._refused_until = now + (LOOK_AGAIN_S if self.is_spent else RETRY_S)
+            self._refused_until = now + (LOOK_AGAIN_S if is_spent(self.budget, grant.standing) else RETRY_S)
 
     def fail(self, now: float) -> None:
         """The ledger could not be reached; it is not known whether it took the ask."""

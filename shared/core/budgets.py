@@ -105,6 +105,22 @@ class Grant:
     standing: Standing
 
 
+def is_spent(budget: Budget, told: Standing) -> bool:
+    """Whether it is spent, rather than held by requests that are under way."""
+    if budget.daily is not None and told.spent_today >= budget.daily:
+        return True
+    return budget.monthly is not None and told.spent_this_month >= budget.monthly
+
+
+def binding(budget: Budget, told: Standing, now: float) -> tuple[str, int, int, float]:
+    """The tighter of the two: its name, its amount, what of it is spent, and when it begins anew."""
+    daily = None if budget.daily is None else budget.daily - told.spent_today
+    monthly = None if budget.monthly is None else budget.monthly - told.spent_this_month
+    if monthly is None or (daily is not None and daily < monthly):
+        return "daily", budget.daily or 0, told.spent_today, day_ends_at(now)
+    return "monthly", budget.monthly or 0, told.spent_this_month, month_ends_at(now)
+
+
 def day_of(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).date().isoformat()
 

@@ -98,7 +98,6 @@ class Job:
     """While running: until when the worker's claim holds. While queued: the deadline, so that the reaper finds dead
     leases and missed deadlines by one index. None once final."""
     expire_at: float
-    """When the document may be deleted."""
     input: dict[str, Any] | None = None
     input_uri: str = ""
     state: State = State.QUEUED
@@ -116,6 +115,7 @@ class Job:
     """Why it ended, or why the last attempt failed."""
     progress: Progress | None = None
     usage: dict[str, Any] | None = None
+    charge: dict[str, Any] | None = None
     webhook: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     started_at: float | None = None

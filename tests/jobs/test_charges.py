@@ -1,0 +1,129 @@
+"""A job is charged once, in the transaction that ends it, whatever happened on the way."""
+
+from typing import Any
+
+import pytest
+
+from shared.budget_policy import Applies
+from shared.core.budgets import Budget, day_of
+from shared.core.errors import BudgetExceeded
+from shared.core.jobs import Failed, Job, JobError, Released, Succeeded
+from shared.core.pricing import NANO, Price
+from shared.job_charges import Terms
+from shared.ledgers import Ledgers
+from shared.usage_records import UsageRecords
+from tests.jobs.conftest import LEASE_S, Bench
+
+KEY, TENANT = Applies("key:k", Budget(daily=NANO)), Applies("tenant:acme", Budget(monthly=2 * NANO))
+CENT = NANO // 100
+TERMS = Terms(Price(output=CENT * 1000), 40 * CENT, (KEY, TENANT))
+"""A cent a token, and 40 of them at most."""
+DONE = Succeeded({"ok": True}, usage={"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8})
+PASSING = Failed(JobError("busy", "Busy.", retryable=True))
+
+
+def cents(bench: Bench, subject: str = "key:k") -> tuple[int, int]:
+    """Spent, and reserved."""
+    ledger = Ledgers(bench.store).get(subject, day_of(bench.clock.now())[:7])
+    return ledger.month_spent // CENT, sum(ledger.reserved.values()) // CENT
+
+
+def rows(bench: Bench) -> list[dict[str, Any]]:
+    sums = UsageRecords(bench.store, 30).sums("2000-01-01", "2100-01-01", None)
+    return [{"requests": each.requests, "failed": each.failed, "cost": each.cost} for each in sums.values()]
+
+
+def finished(bench: Bench, job: Job, outcome: Any = DONE) -> Job:
+    after = bench.jobs.finish(bench.claimed(job), outcome)
+    assert after is not None
+    return after
+
+
+def test_a_job_reserves_what_it_can_cost_and_pays_what_it_did(bench: Bench) -> None:
+    job = bench.create(terms=TERMS)
+    assert cents(bench) == cents(bench, "tenant:acme") == (0, 40)
+    done = finished(bench, job)
+    assert cents(bench) == cents(bench, "tenant:acme") == (5, 0)
+    assert done.usage == {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8, "cost_usd": 0.05}
+    assert rows(bench) == [{"requests": 1, "failed": 0, "cost": 5 * CENT}]
+
+
+def test_a_job_that_finishes_twice_is_charged_once(bench: Bench) -> None:
+    run = bench.claimed(bench.create(terms=TERMS))
+    assert bench.jobs.finish(run, DONE)
+    assert bench.jobs.finish(run, DONE) is None
+    assert cents(bench) == (5, 0)
+    assert rows(bench)[0]["requests"] == 1
+
+
+def test_a_run_that_lost_its_job_is_not_charged(bench: Bench) -> None:
+    job = bench.create(terms=TERMS)
+    lost = bench.claimed(job)
+    bench.clock.advance(LEASE_S + 1)
+    bench.jobs.reap()
+    bench.clock.advance(10)
+    assert bench.jobs.finish(lost, DONE) is None
+    assert cents(bench) == (0, 40)
+    assert finished(bench, bench.now(job)).usage
+    assert cents(bench) == (5, 0)
+
+
+@pytest.mark.parametrize("outcome", [Failed(JobError("no", "No.", retryable=False)), PASSING, Released()])
+def test_an_attempt_that_failed_costs_nothing(bench: Bench, outcome: Any) -> None:
+    job = bench.create(terms=TERMS, max_attempts=1)
+    after = finished(bench, job, outcome)
+    assert cents(bench) == ((0, 0) if after.state.is_final else (0, 40))
+
+
+def test_cancelling_a_queued_job_frees_its_reservation(bench: Bench) -> None:
+    job = bench.create(terms=TERMS)
+    bench.jobs.cancel("acme", job.id)
+    assert cents(bench) == (0, 0)
+    assert rows(bench) == [{"requests": 1, "failed": 1, "cost": 0}]
+
+
+def test_a_job_that_expires_frees_its_reservation(bench: Bench) -> None:
+    bench.create(terms=TERMS)
+    day = bench.clock.now()
+    bench.clock.advance(25 * 3600)
+    bench.jobs.reap()
+    assert not Ledgers(bench.store).get("key:k", day_of(day)[:7]).reserved.get(day_of(day))
+
+
+def test_jobs_beyond_the_budget_are_refused_and_not_made(bench: Bench) -> None:
+    jobs = [bench.create(terms=TERMS) for _ in range(3)]
+    with pytest.raises(BudgetExceeded, match="The daily budget of \\$1 of this key is reserved"):
+        bench.create(terms=TERMS)
+    assert cents(bench) == (0, 100)
+    for job in jobs:
+        finished(bench, job)
+    bench.create(terms=TERMS)
+    assert cents(bench) == (15, 40)
+
+
+def test_all_that_jobs_spend_stays_within_the_budget_and_one_result(bench: Bench) -> None:
+    dear = Succeeded({"ok": True}, usage={"prompt_tokens": 0, "completion_tokens": 40})
+    for _ in range(3):
+        finished(bench, bench.create(terms=TERMS), dear)
+    with pytest.raises(BudgetExceeded, match="is spent"):
+        bench.create(terms=TERMS)
+    assert cents(bench) == (120, 0)
+
+
+def test_without_a_price_the_cost_is_not_known(bench: Bench) -> None:
+    done = finished(bench, bench.create(terms=Terms(None, 0)))
+    assert done.usage is not None
+    assert "cost_usd" not in done.usage
+
+
+def test_each_budget_costs_a_job_two_reads_and_two_writes_and_its_usage_a_write(bench: Bench) -> None:
+    def counted(**order: Any) -> tuple[int, int]:
+        before = bench.store.reads, bench.store.writes
+        finished(bench, bench.create(**order))
+        return bench.store.reads - before[0], bench.store.writes - before[1]
+
+    reads, writes = counted()
+    assert counted(terms=Terms(Price(output=1), 100)) == (reads, writes + 1)
+    assert counted(terms=Terms(Price(output=1), 100, (KEY,))) == (reads + 2, writes + 3)
+    assert writes + 1 <= 6
+    assert reads <= 5
