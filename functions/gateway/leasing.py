@@ -80,6 +80,7 @@ class Leasing:
         if previous and not previous.done():
             await asyncio.wait([previous])
         self._batch = None
+        batch.allowances |= dict.fromkeys(self._renewed(self._now()))
         errand = self._admission.errand(Holdings(tuple(batch.allowances), tuple(batch.slots)))
         running = asyncio.ensure_future(asyncio.to_thread(errand.run))
         done, _ = await asyncio.wait([running], timeout=LONGEST_ERRAND_S)
@@ -87,6 +88,12 @@ class Leasing:
             self._limiter.give_up(f"no answer within {LONGEST_ERRAND_S:g} s")
         errand.deliver(running.result() if done else errand.run())
         telemetry.LIMITER_EXCHANGES.inc()
+
+    def _renewed(self, now: float) -> list[Allowance]:
+        """Blocks soon used up go along, so that the limits of a request are fetched together and not each by itself."""
+        if len(self._open) > MOST_AT_ONCE:
+            return []
+        return [allowance for allowance in self._open if allowance.renew(now)]
 
     def _keep(self, holdings: Holdings) -> None:
         if not (self._limiter.blocks or self._limiter.degraded):
@@ -107,7 +114,7 @@ class Leasing:
         is_due = now - self._beat_at >= HEARTBEAT_S or not self._was_shared
         if is_due:
             self._beat_at = now
-        slots = tuple(held for held in self._slots if held.look() or is_due)
+        slots = tuple(held for held in self._slots if held.look(self._limiter.instances) or is_due)
         unsettled = [allowance for allowance in self._open if allowance.is_unsettled(now)]
         self._open = {allowance for allowance in self._open if not allowance.is_idle(now)}
         if slots:

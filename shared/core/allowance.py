@@ -34,6 +34,7 @@ class Allowance:
         self._returned: dict[int, int] = {}
         self._charged: dict[int, int] = {}
         self._waiting: list[int] = []
+        self._last_units = 1
         self._size = 1
         self._asked = 0
         self._demand = 0.0
@@ -55,6 +56,7 @@ class Allowance:
         units = min(units, self._ceiling)
         self._held -= units
         self._asked += units
+        self._last_units = units
         at = self._window.index(now + self._offset)
         self._spent[at] = self._spent.get(at, 0) + units
         return at, units
@@ -87,6 +89,14 @@ class Allowance:
         self._held -= covered
         self._spent[at] = self._spent.get(at, 0) + covered
         self._charged[at] = self._charged.get(at, 0) + units - covered
+
+    def renew(self, now: float) -> bool:
+        """Whether the block is in use and soon at its end: then the next ask, by whomever, is for another one too."""
+        is_in_use = bool(self._spent) and not self._waiting and self._refused_until <= now < self._until
+        if not is_in_use or (now < self._until - self._window.lease_s / 2 and 2 * self._held > self._block[1]):
+            return False
+        self._waiting.append(self._last_units)
+        return True
 
     def is_unsettled(self, now: float) -> bool:
         """Whether the limiter ought to be told something even if nothing more is asked for."""

@@ -68,17 +68,19 @@ class HeldSlots:
         return self.limit.amount // max(instances, FEWEST_INSTANCES) // SPARE_SHARE
 
     def has_too_many(self, instances: int) -> bool:
-        return self.held - self.in_use > self.spare(instances)
+        """Whether some must be given back at once: any of a small limit, else more than a burst will need again."""
+        return self.held - self.in_use > 2 * self.spare(instances)
 
-    def look(self) -> bool:
-        """Whether some slots were not needed since the last look."""
+    def look(self, instances: int) -> bool:
+        """Whether more slots than the spare ones were not needed since the last look."""
         self._recent_peak, self._peak = self._peak, self.in_use
-        return self.held > self._recent_peak
+        return self.held > self._recent_peak + self.spare(instances)
 
     def claim(self, instances: int) -> Claim:
         """What to claim: the slots in use, those waited for, and some spare ones. What is not claimed is not held."""
         needed, spare = self.in_use + self._waiting, self.spare(instances)
-        want = needed + (spare if self._waiting else max(0, min(spare, self._recent_peak - needed)))
+        peak = max(self._peak, self._recent_peak)
+        want = needed + (spare if self._waiting else max(0, min(spare, peak - needed)))
         self.held, self._waiting = min(self.held, want), 0
         return Claim(self.limit, self.in_use, want)
 

@@ -67,6 +67,7 @@ def test_no_window_holds_more_requests_than_the_limit(
         now += wait
         instance = all_of_them[number % count]
         if only_settle:
+            instance.allowance.renew(now + instance.clock_ahead_s)
             now = instance.exchange(now, way_s)
         elif taken := instance.take(1, now, way_s):
             now = taken[0]
@@ -204,3 +205,14 @@ def test_a_changed_limit_forgets_the_refusal() -> None:
     assert instance.take(1, 1000.0) is None
     instance.allowance.change(Limit("key:a", Kind.REQUESTS, 5))
     assert instance.take(1, 1000.0)
+
+
+def test_a_block_in_use_is_renewed_before_its_end_and_one_that_rests_is_not() -> None:
+    (instance,) = instances(1, 1000)
+    for number in range(4):
+        instance.take(1, 1000.0 + number / 10)
+    assert not Allowance(instance.limit).renew(1000.4)
+    assert instance.allowance.renew(1000.9)
+    instance.exchange(1000.9)
+    assert instance.allowance.covers(1, 1001.5)
+    assert not instance.allowance.renew(1003.0)

@@ -58,7 +58,7 @@ def test_no_more_requests_run_than_there_are_slots(
         if action == "begin":
             instance.begin(now)
         elif action == "look":
-            instance.slots.look()
+            instance.slots.look(count)
         elif instance.slots.in_use:
             instance.slots.release()
         assert sum(each.slots.in_use for each in all_of_them) <= amount
@@ -119,8 +119,8 @@ def test_spare_slots_that_were_not_needed_are_given_back() -> None:
         instance.begin(1000.0)
     for _ in range(6):
         instance.slots.release()
-    instance.slots.look()
-    assert instance.slots.look()
+    instance.slots.look(2)
+    assert instance.slots.look(2)
     instance.claim(1001.0)
     assert (instance.slots.held, instance.slots.in_use) == (2, 2)
     assert [other.begin(1001.0) for _ in range(78)] == [True] * 78
@@ -132,3 +132,14 @@ def test_a_refusal_is_believed_for_a_moment_only() -> None:
     assert not second.begin(1000.0)
     assert second.slots.refused_for_s(1000.05)
     assert not second.slots.refused_for_s(1000.2)
+
+
+def test_one_request_after_the_other_needs_no_claims_in_between() -> None:
+    (instance,) = instances(4, 1000)[:1]
+    for second in range(6):
+        for _ in range(10):
+            assert instance.slots.covers(1000.0 + second) or second == 0
+            assert instance.begin(1000.0 + second)
+            instance.slots.release()
+            assert not instance.slots.has_too_many(4)
+        assert not instance.slots.look(4)
