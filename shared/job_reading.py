@@ -53,7 +53,7 @@ class JobReader:
         return count + 1 if count < MOST_COUNTED else None
 
     def is_visible(self, job: Job, tenant: str) -> bool:
-        return job.tenant == tenant and job.expire_at > self._clock.now()
+        return job.tenant == tenant and not job.parent and job.expire_at > self._clock.now()
 
 
 def not_found(job_id: str) -> NotFound:

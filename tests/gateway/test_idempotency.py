@@ -16,13 +16,13 @@ from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Conflict, Unavailable
 from shared.core.keys import SYSTEM
 from shared.idempotency import INLINE_BYTES, KEPT_S, LEASE_S, Claim, IdempotencyKeys, KeyedRequest
-from shared.ports.store import Query
 from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut, UpstreamError
 from shared.web.reply import Reply
 from tests.fakes import FakeClock, FakeResponse
 from tests.gateway.answers import DONE, STREAM, WHOLE, sse
 from tests.gateway.calls import Call, GatedUpstream, bare_exchange, until
 from tests.gateway.conftest import CHAT, World, problem
+from tests.stored import documents
 
 KEY = {"idempotency-key": "order-42"}
 CHAT_PATH = "/v1/chat/completions"
@@ -379,5 +379,5 @@ def posted(headers: dict[str, str]) -> Exchange:
 
 def lease_left_s(folder: Path, clock: FakeClock) -> float:
     """How long the one claim in the store holds; 0 when there is none."""
-    found = SqliteStore(folder / "omni.db", clock).query(Query("idempotency", order_by="expire_at")).documents
+    found = documents(folder, "idempotency")
     return found[0]["lease_expires_at"] - clock.now() if found else 0.0

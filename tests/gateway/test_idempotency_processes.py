@@ -20,11 +20,11 @@ from shared.adapters.file_blobs import FileBlobs
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Conflict
 from shared.idempotency import LEASE_S, Claim, IdempotencyKeys, KeyedRequest
-from shared.ports.store import Query
 from tests.fakes import FakeClock
 from tests.gateway.answers import WHOLE
 from tests.gateway.conftest import CATALOGUE, CHAT
 from tests.machine import free_port
+from tests.stored import documents
 from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -156,7 +156,7 @@ def test_a_killed_process_frees_its_key_when_its_lease_ends(tmp_path: Path) -> N
 
     clock = FakeClock(time.time())
     store = SqliteStore(tmp_path / "omni.db", clock)
-    (left,) = store.query(Query("idempotency", order_by="expire_at")).documents
+    (left,) = documents(tmp_path, "idempotency")
     keys = IdempotencyKeys(store, FileBlobs(tmp_path))
     request = KeyedRequest("acme", "order-42", left["fingerprint"])
     with pytest.raises(Conflict):

@@ -136,12 +136,6 @@ def test_logprobs_tell_as_many_alternatives_as_asked(client: openai.OpenAI, top:
     assert {len(token.top_logprobs) for token in told.content} == {top or 0}
 
 
-def test_a_closing_assistant_message_is_answered_and_not_repeated(client: openai.OpenAI) -> None:
-    messages: Any = [*HELLO, {"role": "assistant", "content": "Xylophone weather"}]
-    answer = client.chat.completions.create(**CHAT | {"messages": messages})
-    assert not (answer.choices[0].message.content or "").startswith("Xylophone weather")
-
-
 def test_a_prompt_beyond_the_context_is_refused_by_name(client: openai.OpenAI) -> None:
     messages: Any = [{"role": "user", "content": "word " * 9000}]
     for stream in (False, True):
