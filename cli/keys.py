@@ -140,7 +140,13 @@ def _given_budget(daily_usd: float | None, monthly_usd: float | None) -> dict[st
 
 def _budget(key: Key) -> str:
     given = ((key.budget.daily_usd, "a day"), (key.budget.monthly_usd, "a month"))
-    return ", ".join(f"${amount:,.2f} {span}" for amount, span in given if amount is not None) or "none"
+    return ", ".join(f"${_dollars(amount)} {span}" for amount, span in given if amount is not None) or "none"
+
+
+def _dollars(amount: float) -> str:
+    """At least two decimals, and as many as it has."""
+    whole, _, decimals = f"{amount:,.9f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
 
 
 def _rate(key: Key) -> str:
