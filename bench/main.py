@@ -10,6 +10,7 @@ BENCHES = {
     "batch": "bench.batch",
     "budget": "bench.budget",
     "gateway": "bench.gateway",
+    "jobs": "bench.jobs",
     "limits": "bench.limits",
     "start": "bench.cold_start",
     "stream": "bench.stream",

@@ -10,11 +10,17 @@ from typing import cast
 
 import uvloop
 
-from bench.load import is_whole
+from bench import mock
+from bench.load import HEAD_END, is_whole
 from bench.processes import Program, free_port
 
+STREAM = b'"stream":true'
 MOST_TOKENS = re.compile(rb'"max_tokens": ?(\d+)')
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+NOTHING = WHOLE % (2, b"{}")
+"""What a GET is answered with: whoever asks for its health or its models."""
+COMPLETION = WHOLE % (len(mock.COMPLETION), mock.COMPLETION.encode())
 EVENT = '{{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"mock","choices":[{choice}]{usage}}}'
 CHOICE = '{"index":0,"delta":{"role":"assistant","content":"word "},"finish_reason":null}'
 LAST_CHOICE = '{"index":0,"delta":{},"finish_reason":"stop"}'
@@ -50,11 +56,19 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        if not is_whole(self._received):
-            return
-        found = MOST_TOKENS.search(self._received)
+        if self._received.startswith(b"GET ") and self._received.endswith(HEAD_END):
+            self._received = b""
+            self._transport.write(NOTHING)
+        elif is_whole(self._received):
+            asked, self._received = self._received, b""
+            if STREAM in asked.replace(b" ", b""):
+                self._stream(asked)
+            else:
+                self._transport.write(COMPLETION)
+
+    def _stream(self, asked: bytes) -> None:
+        found = MOST_TOKENS.search(asked)
         self._tokens = self._left = int(found[1]) if found else 1
-        self._received = b""
         self._next_at = self._loop.time()
         self._transport.write(HEAD)
         self._say()
