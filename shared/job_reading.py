@@ -37,7 +37,8 @@ class JobReader:
         return job
 
     def result(self, job: Job) -> dict[str, Any] | None:
-        return _decode(self._blobs.get(job.result_uri)) if job.result_uri else job.result
+        """NotFound when it was large and is not kept any more."""
+        return kept(self._blobs, job.result_uri, "result") if job.result_uri else job.result
 
     def queue_position(self, job: Job) -> int | None:
         """The place of a queued job among its tenant's, 1 for the oldest; None when it does not wait, or behind more
@@ -58,3 +59,11 @@ class JobReader:
 
 def not_found(job_id: str) -> NotFound:
     return NotFound(f"There is no job '{job_id[:100]}'.", code="job_not_found")
+
+
+def kept(blobs: Blobs, uri: str, what: str) -> dict[str, Any]:
+    """A job's body at that URI. Bodies are forgotten by their age, whatever refers to them: then NotFound."""
+    try:
+        return _decode(blobs.get(uri))
+    except FileNotFoundError:
+        raise NotFound(f"The job's {what} is not kept any more.", code=f"{what}_not_kept") from None

@@ -18,7 +18,7 @@ from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
 from shared.job_charges import JobCharges, Terms
-from shared.job_reading import JobReader, not_found
+from shared.job_reading import JobReader, kept, not_found
 from shared.job_records import JobRecords
 from shared.job_recovery import Recovery
 from shared.job_report import Report
@@ -191,7 +191,8 @@ class Jobs:
         return change.after
 
     def input(self, job: Job) -> dict[str, Any]:
-        return _decode(self._blobs.get(job.input_uri)) if job.input_uri else job.input or {}
+        """NotFound when it was large and is not kept any more."""
+        return kept(self._blobs, job.input_uri, "input") if job.input_uri else job.input or {}
 
     def result(self, job: Job) -> dict[str, Any] | None:
         return self._reader.result(job)

@@ -148,3 +148,17 @@ def test_a_job_that_has_ended_cannot_be_cancelled(bench: Bench) -> None:
     bench.jobs.finish(run, Failed(JobError("invalid_request", "", retryable=False)))
     with pytest.raises(Conflict):
         bench.jobs.cancel("acme", run.id)
+
+
+def test_what_is_not_kept_any_more_is_not_found(bench: Bench) -> None:
+    """A bucket forgets bodies by their age, whatever refers to them."""
+    large = {"text": "x" * INLINE_BYTES}
+    run = bench.claimed(bench.create(given=large))
+    after = bench.jobs.finish(run, Succeeded(large))
+    assert after is not None
+    for uri in (run.input_uri, after.result_uri):
+        bench.blobs.delete(uri)
+    for ask, code in ((bench.jobs.input, "input_not_kept"), (bench.jobs.result, "result_not_kept")):
+        with pytest.raises(NotFound) as gone:
+            ask(after)
+        assert gone.value.code == code

@@ -1,5 +1,7 @@
 """No job is lost: what the sweeper and the reaper bring back, and what cannot stop them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from shared.core.jobs import LIFETIME_S, SEND_WITHIN_S, SHARDS, State, Substate, Succeeded
@@ -85,6 +87,23 @@ def test_a_second_reaper_requeues_nothing_twice(bench: Bench) -> None:
     assert [bench.jobs.reap().changed for _ in range(2)] == [1, 0]
     bench.clock.advance(5)
     assert bench.drain() == 1
+
+
+def test_rounds_that_overlap_requeue_each_job_once(bench: Bench) -> None:
+    """Cloud Scheduler may call again while the last round still runs."""
+    runs = [bench.claimed(bench.create()) for _ in range(30)]
+    bench.drain()
+    bench.clock.advance(LEASE_S)
+    with ThreadPoolExecutor(3) as threads:
+        reports = list(threads.map(lambda _: bench.jobs.reap(), range(3)))
+    assert sum(report.changed for report in reports) == len(runs)
+    assert {bench.now(run).dispatch_seq for run in runs} == {2}
+
+
+def test_rounds_that_were_missed_are_made_up_for_by_the_next(bench: Bench) -> None:
+    runs = [bench.claimed(bench.create()) for _ in range(3)]
+    bench.clock.advance(10 * LEASE_S)
+    assert bench.jobs.reap().changed == len(runs)
 
 
 def test_a_job_that_kills_its_worker_each_time_ends_and_its_neighbour_does_not_suffer(bench: Bench) -> None:
