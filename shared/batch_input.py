@@ -24,6 +24,11 @@ from shared.web.validation import parse
 
 MOST_CUSTOM_ID = 512
 
+Worst = Callable[[bytes], int]
+"""The most that a line with this body can cost, in nano-dollars."""
+PriceOf = Callable[[str], Worst]
+"""What the lines that ask a model can cost."""
+
 
 class Request(msgspec.Struct):
     """A line. Fields that it has beside these are not looked at, as OpenAI does."""
@@ -71,6 +76,8 @@ class Findings:
     numbers: list[int] = field(default_factory=list)
     """And its number."""
     size: int = 0
+    most: int = 0
+    """Nano-dollars that all lines together can cost."""
     mistakes: list[Mistake] = field(default_factory=list)
 
     def chunks(self, batch: Batch, uri: str, route: str) -> list[Chunk]:
@@ -130,11 +137,12 @@ def asked(chunk: Chunk, parts: Iterable[bytes]) -> Iterator[Asked]:
 class Inspection:
     """Reads a file as the worker would, and lists what could not be answered."""
 
-    def __init__(self, batch: Batch, route: Route, check_model: Callable[[str], object], max_depth: int) -> None:
-        """`check_model` raises NotFound or InvalidRequest for a model that cannot be asked."""
+    def __init__(self, batch: Batch, route: Route, price_of: PriceOf, max_depth: int) -> None:
+        """`price_of` raises NotFound or InvalidRequest for a model that cannot be asked."""
         self._batch = batch
         self._route = route
-        self._check_model = check_model
+        self._price_of = price_of
+        self._worst: Worst = _nothing
         self._max_depth = max_depth
         self._ids: dict[str, int] = {}
         self._found = Findings()
@@ -208,7 +216,7 @@ class Inspection:
             raise InvalidRequest("A batch's answers are kept, not streamed.", param="body.stream", code="invalid_value")
         model = str(fields["model"])
         if not self._found.model:
-            self._check_model(model)
+            self._worst = self._price_of(model)
             self._found.model = model
         if model != self._found.model:
             raise InvalidRequest(
@@ -216,9 +224,14 @@ class Inspection:
                 param="body.model",
                 code="mismatched_model",
             )
+        self._found.most += self._worst(body)
 
     def _note(self, code: str, message: str, line: int | None = None, param: str | None = None) -> None:
         self._found.mistakes.append(Mistake(code, message, line, param))
+
+
+def _nothing(_body: bytes) -> int:
+    return 0
 
 
 def _plain(error: msgspec.ValidationError) -> str:

@@ -13,8 +13,8 @@ from shared.core.errors import OmniError
 _encode = msgspec.json.Encoder().encode
 
 
-def answered(batch_id: str, line: Asked, body: Mapping[str, Any]) -> Result:
-    return Result(line.number, False, _line(batch_id, line, 200, body), tokens_of(body.get("usage")))
+def answered(batch_id: str, line: Asked, body: Mapping[str, Any], ms: int) -> Result:
+    return Result(line.number, False, _line(batch_id, line, 200, body), _tokens(body.get("usage"), ms))
 
 
 def refused(batch_id: str, line: Asked, error: OmniError) -> Result:
@@ -28,12 +28,12 @@ def unanswered(batch_id: str, line: Asked, code: str, message: str) -> bytes:
     return _encode(_head(batch_id, line) | {"response": None, "error": error}) + b"\n"
 
 
-def tokens_of(usage: Any) -> Tokens:
+def _tokens(usage: Any, ms: int) -> Tokens:
     """The counts of an answer's usage; none where there are none."""
     if not isinstance(usage, dict):
-        return Tokens()
-    details = usage.get("prompt_tokens_details") or {}
-    return Tokens(usage.get("prompt_tokens", 0), details.get("cached_tokens", 0), usage.get("completion_tokens", 0))
+        return Tokens(ms=ms)
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+    return Tokens(usage.get("prompt_tokens", 0), cached, usage.get("completion_tokens", 0), ms)
 
 
 def _line(batch_id: str, line: Asked, status: int, body: Mapping[str, Any]) -> bytes:

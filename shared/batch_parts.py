@@ -6,7 +6,7 @@ from the first that has it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import msgspec
 
@@ -22,8 +22,8 @@ class Head(msgspec.Struct, frozen=True):
 
     lines: tuple[int, ...]
     """Numbers in the file: of the answers, then of the errors."""
-    tokens: tuple[tuple[int, int, int], ...]
-    """Of each of these lines: input, cached input, output."""
+    tokens: tuple[tuple[int, int, int, int], ...]
+    """Of each of these lines: input, cached input, output, milliseconds."""
     completed: int
     """How many of the lines are answers."""
     answer_bytes: int
@@ -59,7 +59,7 @@ class Parts:
         good, bad = (b"".join(each.text for each in group) for group in (answers, errors))
         head = Head(
             lines=tuple(each.number for each in (*answers, *errors)),
-            tokens=tuple((each.tokens.input, each.tokens.cached, each.tokens.output) for each in (*answers, *errors)),
+            tokens=tuple(astuple(each.tokens) for each in (*answers, *errors)),
             completed=len(answers),
             answer_bytes=len(good),
             error_bytes=len(bad),

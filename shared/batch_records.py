@@ -33,19 +33,29 @@ class BatchRecords:
     def change(self, batch_id: str, step: Step, also: tuple[tuple[str, Document], ...] = ()) -> Batch | None:
         """The batch after the step. When that changed it, `also` is put beside it: collections with documents."""
 
-        def work(transaction: Transaction) -> Batch | None:
-            document = transaction.get(BATCHES, batch_id)
-            if document is None:
-                return None
-            before = from_document(document)
+        def work(transaction: Transaction, before: Batch) -> Batch:
             after = step(before, transaction.now)
             if after is not before:
-                transaction.put(BATCHES, batch_id, to_document(after))
                 for collection, other in also:
                     transaction.put(collection, other["id"], other)
             return after
 
-        return self._store.transact(work)
+        return self.change_in(batch_id, work)
+
+    def change_in(self, batch_id: str, work: Callable[[Transaction, Batch], Batch]) -> Batch | None:
+        """As `change`, with a step that reads and writes more in the same transaction."""
+
+        def change(transaction: Transaction) -> Batch | None:
+            document = transaction.get(BATCHES, batch_id)
+            if document is None:
+                return None
+            before = from_document(document)
+            after = work(transaction, before)
+            if after is not before:
+                transaction.put(BATCHES, batch_id, to_document(after))
+            return after
+
+        return self._store.transact(change)
 
     def open(self) -> Iterator[Batch]:
         """Those that are not final."""

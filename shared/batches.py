@@ -14,20 +14,23 @@ from functools import partial
 from typing import Any
 
 from shared.batch_records import BATCHES, BatchRecords, from_document
+from shared.budget_policy import Applies
 from shared.core import batches as transitions
 from shared.core.batches import RETENTION_S, WINDOW_S, Batch, Chunk, Counts, Mistake, Status, Tokens
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from shared.core.jobs import LIFETIME_S, State
 from shared.files import FILES, StoredFile
 from shared.id_pages import page
+from shared.job_charges import JobCharges, Terms
 from shared.job_report import Deadline, Report
 from shared.jobs import JobOrder, Jobs
 from shared.ports.clock import Clock
-from shared.ports.store import Query, Store
+from shared.ports.store import Query, Store, Transaction
 from shared.settings import Settings
 
 PLAN, CHUNK, FINISH = "batch_plan", "batch_chunk", "batch_finish"
 """The tasks of a batch's steps."""
+FINISH_NAME = "finish"
 MOST_ATTEMPTS = 12
 """Of a step: a chunk keeps what it got done in each."""
 BATCH_ID = re.compile(r"batch_[0-9A-Za-z]{1,64}")
@@ -50,6 +53,7 @@ class BatchOrder:
     metadata: dict[str, str]
     output_lifetime_s: float
     trace_id: str = ""
+    budgets: tuple[Applies, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +121,23 @@ class Batches:
             failed += tally.get("failed", 0)
         return Counts(batch.total, completed, failed)
 
-    def plan(self, batch: Batch, model: str, total: int, chunks: Sequence[Chunk]) -> None:
+    def reserve(self, batch: Batch, model: str, total: int, terms: Terms) -> Batch | None:
+        """The batch with what it holds; BudgetExceeded when there is no room for what that can cost."""
+
+        def reserve(transaction: Transaction, each: Batch) -> Batch:
+            if each.status is not Status.VALIDATING or each.charge is not None:
+                return each
+            charge = JobCharges.reserve(transaction, _finish_id(batch.id), terms)
+            return replace(each, model=model, total=total, charge=charge)
+
+        return self.records.change_in(batch.id, reserve)
+
+    def start(self, planned: Batch, chunks: Sequence[Chunk]) -> None:
         """Makes the steps that answer the lines; then the batch is in progress."""
-        planned = self.records.change(batch.id, lambda each, _: replace(each, model=model, total=total))
-        if planned is None or planned.status is not Status.VALIDATING:
-            return
         for number, chunk in enumerate(chunks):
             self._add_step(planned, CHUNK, f"{number:04}", asdict(chunk))
-        if (started := self.records.change(batch.id, transitions.start)) and started.status is Status.CANCELLING:
-            self._jobs.steps.cancel(batch.id)
+        if (started := self.records.change(planned.id, transitions.start)) and started.status is Status.CANCELLING:
+            self._jobs.steps.cancel(planned.id)
 
     def refuse(self, batch: Batch, mistakes: Iterable[Mistake]) -> None:
         self.records.change(batch.id, lambda each, now: transitions.fail(each, tuple(mistakes), now))
@@ -179,12 +191,16 @@ class Batches:
     def _follow(self, batch: Batch) -> bool:
         """No step lives: makes the next one, or fails the batch when its last one failed."""
         steps = {step.task: step for step in self._jobs.steps.of(batch.id) if step.task in (PLAN, FINISH)}
-        if batch.status is Status.VALIDATING:
-            return self._begin(batch) if PLAN not in steps else self._give_up(batch, UNREADABLE)
+        if batch.status is Status.VALIDATING and PLAN not in steps:
+            return self._begin(batch)
+        if batch.status is Status.VALIDATING and batch.charge is None:
+            return self._give_up(batch, UNREADABLE)
         if FINISH in steps:
             return steps[FINISH].state is not State.SUCCEEDED and self._give_up(batch, UNFINISHED)
+        if batch.status is Status.VALIDATING:  # what was reserved for it has to be settled
+            self.records.change(batch.id, transitions.cancel)
         self.records.change(batch.id, transitions.finalize)
-        self._add_step(batch, FINISH, "finish", {"batch_id": batch.id}, lifetime_s=LIFETIME_S)
+        self._add_step(batch, FINISH, FINISH_NAME, {"batch_id": batch.id}, lifetime_s=LIFETIME_S)
         return True
 
     def _begin(self, batch: Batch) -> bool:
@@ -215,6 +231,7 @@ class Batches:
                 weight=batch.weight,
                 trace_id=batch.trace_id,
                 lifetime_s=left_s if lifetime_s is None else lifetime_s,
+                charge=batch.charge if task == FINISH else None,
             )
         )
 
@@ -234,4 +251,9 @@ def _new(batch_id: str, order: BatchOrder, now: float) -> Batch:
         output_lifetime_s=order.output_lifetime_s,
         metadata=order.metadata,
         trace_id=order.trace_id,
+        budgets=tuple(asdict(applies) for applies in order.budgets),
     )
+
+
+def _finish_id(batch_id: str) -> str:
+    return f"{batch_id}-{FINISH_NAME}"

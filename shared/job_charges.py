@@ -47,21 +47,21 @@ class JobCharges:
         self._rows = UsageRecords(store, rows_kept_days)
 
     @staticmethod
-    def reserve(transaction: Transaction, job: Job, terms: Terms) -> Job:
-        """The job with what it is charged by; BudgetExceeded when there is no room for it."""
+    def reserve(transaction: Transaction, job_id: str, terms: Terms) -> dict[str, Any]:
+        """What the job of that id is charged by; BudgetExceeded when there is no room for it."""
         now, day = transaction.now, day_of(transaction.now)
         month, price = day[:7], terms.price
         applying = terms.budgets if terms.most else ()
         before = [ledgers.read(transaction, each.subject, month) for each in applying]
         reserved: dict[str, int] = {}
         for applies, ledger in zip(applying, before, strict=True):
-            after, grant = budgets.reserve(ledger, applies.budget, job.id, terms.most, day, now)
+            after, grant = budgets.reserve(ledger, applies.budget, job_id, terms.most, day, now)
             if not grant.granted:
                 raise refused(applies.subject, applies.budget, grant.standing, RETRY_S, now)
             reserved[applies.subject] = grant.granted
             ledgers.write(transaction, applies.subject, month, after)
         charged = price and [price.input, price.output, price.cached, price.request, price.second]
-        return replace(job, charge={"day": day, "price": charged, "reserved": reserved})
+        return {"day": day, "price": charged, "reserved": reserved}
 
     def settle(self, transaction: Transaction, job: Job) -> Job:
         """Charges a job that has just ended: in its ledgers, in its usage, and in a row of its own."""
@@ -87,11 +87,12 @@ def _cost(job: Job) -> int | None:
         return None
     usage: Mapping[str, Any] = job.usage or {}
     details = usage.get("prompt_tokens_details") or {}
-    ran_s = min(job.timeout_s, (job.finished_at or 0.0) - (job.started_at or 0.0))
+    ran_s = usage.get("seconds", min(job.timeout_s, (job.finished_at or 0.0) - (job.started_at or 0.0)))
     use = Use(
         usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0), details.get("cached_tokens") or 0, ran_s
     )
-    return cost(Price(*job.charge["price"]), use)
+    price = Price(*job.charge["price"])
+    return cost(replace(price, request=price.request * usage.get("requests", 1)), use)
 
 
 def _row(job: Job, now: float, amount: int | None) -> UsageRow:

@@ -1,7 +1,7 @@
 """Jobs in the store: every change is one transaction, on the store's time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared import telemetry
 from shared.core import fairness
@@ -59,7 +59,7 @@ class JobRecords:
         def work(transaction: Transaction) -> Job:
             job = make(transaction.now)
             if terms:
-                job = self._charges.reserve(transaction, job, terms)
+                job = replace(job, charge=self._charges.reserve(transaction, job.id, terms))
             transaction.create(JOBS, job.id, to_document(job))
             return job
 

@@ -65,7 +65,9 @@ class JobOrder:
     """Given for what must exist once only: creating it again changes nothing. Empty: a random one."""
     parent: str = ""
     terms: Terms | None = None
-    """At what it is charged; None: not at all."""
+    """At what it is charged; None: not at all, or ..."""
+    charge: dict[str, Any] | None = None
+    """... by what was reserved for it before."""
     lifetime_s: float = LIFETIME_S
 
 
@@ -269,6 +271,7 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
         rank_at=fairness.rank_at(order.priority, now),
         weight=order.weight,
         parent=order.parent,
+        charge=order.charge,
     )
 
 

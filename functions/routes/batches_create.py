@@ -34,6 +34,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             metadata=wanted.metadata or {},
             output_lifetime_s=expires_after.seconds if expires_after else RETENTION_S,
             trace_id=incoming.request_id,
+            budgets=context.budgets.applying_to(caller),
         )
     )
     return Reply.json(view(batch, context.batches.counts(batch)))

@@ -6,6 +6,7 @@ files together. What a batch does next follows from its own state and from wheth
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 WINDOW_S = 24 * 3600.0
 RETENTION_S = 30 * 24 * 3600.0
@@ -68,12 +69,17 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
+    """What answers took."""
+
     input: int = 0
     cached: int = 0
     output: int = 0
+    ms: int = 0
+    """Of all answers together, on the model's server."""
 
     def __add__(self, other: "Tokens") -> "Tokens":
-        return Tokens(self.input + other.input, self.cached + other.cached, self.output + other.output)
+        cached, output = self.cached + other.cached, self.output + other.output
+        return Tokens(self.input + other.input, cached, output, self.ms + other.ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,10 @@ class Batch:
     output_lifetime_s: float = RETENTION_S
     metadata: dict[str, str] = field(default_factory=dict)
     trace_id: str = ""
+    budgets: tuple[dict[str, Any], ...] = ()
+    """Those that its lines count against."""
+    charge: dict[str, Any] | None = None
+    """At what it is charged in the end, and what is reserved for it until then; once it is planned."""
     status: Status = Status.VALIDATING
     model: str = ""
     total: int = 0

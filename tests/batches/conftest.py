@@ -38,7 +38,7 @@ class World:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.clock = FakeClock()
-        self.settings = Settings(state_dir=folder, models_file=MODELS, **settings)
+        self.settings = Settings(**{"state_dir": folder, "models_file": MODELS} | settings)
         self.ports = Ports(self.settings)
         self.ports.clock = self.clock
         self.files = Files(self.ports.store, self.ports.blobs, self.clock)

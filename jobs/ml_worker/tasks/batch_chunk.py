@@ -69,8 +69,10 @@ class BatchChunk:
     async def _answer(self, chunk: Chunk, line: Asked) -> Result:
         for attempt in range(1, TRIES + 1):
             try:
+                began = asyncio.get_running_loop().time()
                 body = await self._inference.complete(chunk.route, line.body)
-                return answered(chunk.batch_id, line, body)
+                took_s = asyncio.get_running_loop().time() - began
+                return answered(chunk.batch_id, line, body, round(took_s * 1000))
             except Unavailable:  # nor can any other line be answered now
                 raise
             except OmniError as error:

@@ -9,7 +9,7 @@ from jobs.ml_worker.tasks import Done, Report
 from shared.batch_assembly import Assembly
 from shared.batch_parts import Parts
 from shared.batches import CHUNK, Batches
-from shared.core.batches import Batch, Chunk, Status, Tokens
+from shared.core.batches import Batch, Chunk, Status
 from shared.files import BATCH_OUTPUT, Files, FileTerms, StoredFile
 from shared.jobs import Jobs
 from shared.ports.blobs import Blobs
@@ -36,7 +36,7 @@ class BatchFinish:
         if batch and not batch.status.is_final:
             batch = self._end(batch, epoch)
         Parts(self._blobs).drop(batch_id)
-        return Done({}, _usage(batch.tokens) if batch else None)
+        return Done({}, _usage(batch) if batch else None)
 
     def _end(self, batch: Batch, epoch: int) -> Batch | None:
         steps = [step for step in self._jobs.steps.of(batch.id) if step.task == CHUNK]
@@ -60,11 +60,14 @@ class BatchFinish:
         return EXPIRED if self._clock.now() >= batch.expires_at else EXHAUSTED
 
 
-def _usage(tokens: Tokens | None) -> dict[str, Any] | None:
-    """What the whole batch is billed for, in the shape of a single answer's usage."""
-    if tokens is None:
+def _usage(batch: Batch) -> dict[str, Any] | None:
+    """What the whole batch is charged for, as the usage of its last step."""
+    if batch.tokens is None or batch.counts is None:
         return None
+    tokens = batch.tokens
     return {
+        "requests": batch.counts.completed,
+        "seconds": tokens.ms / 1000,
         "prompt_tokens": tokens.input,
         "completion_tokens": tokens.output,
         "total_tokens": tokens.input + tokens.output,

@@ -4,23 +4,31 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from jobs.ml_worker.tasks import Done, Report
 from shared import manifest
-from shared.batch_input import Inspection
+from shared.batch_input import Inspection, Worst
 from shared.batches import Batches
+from shared.budget_policy import Applies
 from shared.catalogue import Catalogue
 from shared.core.batches import Batch, Mistake, Status
+from shared.core.errors import BudgetExceeded, PermissionDenied
 from shared.files import Files, StoredFile
+from shared.job_charges import terms
+from shared.settings import Settings
+from shared.worst_case import GivenBounds, worst_cost
 
 NO_FILE = Mistake("file_not_found", "The input file is not there any more.", param="input_file_id")
 
 
 class BatchPlan:
-    def __init__(self, batches: Batches, files: Files, catalogue: Catalogue, max_depth: int) -> None:
+    def __init__(self, batches: Batches, files: Files, catalogue: Catalogue, settings: Settings) -> None:
         self._batches = batches
         self._files = files
         self._catalogue = catalogue
-        self._max_depth = max_depth
+        self._max_depth = settings.max_json_depth
+        self._max_output = settings.max_output_tokens
         self._routes = {route.path: route for route in manifest.load() if route.kind == "inference"}
 
     async def __call__(self, given: dict[str, Any], _report: Report, /) -> Done:
@@ -42,11 +50,27 @@ class BatchPlan:
 
     def _split(self, batch: Batch, file: StoredFile) -> None:
         route = self._routes[batch.endpoint]
-        allowed = None if batch.models is None else frozenset(batch.models)
-        check_model = partial(self._catalogue.require_for_jobs, allowed)
-        found = Inspection(batch, route, check_model, self._max_depth).of(self._files.read(file))
+        found = Inspection(batch, route, partial(self._worst, batch), self._max_depth).of(self._files.read(file))
         if found.mistakes:
             self._batches.refuse(batch, found.mistakes)
-        else:
-            chunks = found.chunks(batch, file.uri, route.name)
-            self._batches.plan(batch, found.model, len(found.starts), chunks)
+            return
+        applying = tuple(msgspec.convert(each, Applies) for each in batch.budgets)
+        try:
+            agreed = terms(self._catalogue.get(found.model), found.most, applying)
+            planned = self._batches.reserve(batch, found.model, len(found.starts), agreed)
+        except (BudgetExceeded, PermissionDenied) as error:
+            self._batches.refuse(batch, [Mistake(error.code, error.message)])
+            return
+        if planned and planned.status is Status.VALIDATING:
+            self._batches.start(planned, found.chunks(batch, file.uri, route.name))
+
+    def _worst(self, batch: Batch, model_id: str) -> Worst:
+        """What lines that ask this model can cost; their seconds, if they are charged, nobody can tell."""
+        allowed = None if batch.models is None else frozenset(batch.models)
+        model = self._catalogue.require_for_jobs(allowed, model_id)
+        price = model.price
+        if not batch.budgets or price is None:
+            return lambda _: 0
+        return lambda body: worst_cost(
+            price, model, msgspec.json.decode(body, type=GivenBounds), len(body), self._max_output, most_s=0
+        )
