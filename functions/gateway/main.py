@@ -6,9 +6,6 @@ request the gateway also takes the place of the framework's own middleware, whic
 itself and answer some requests in another shape (docs/adr/0002).
 """
 
-import signal
-import sys
-import threading
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -32,19 +29,12 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     reporting.start_errors(settings, "gateway")
     application = build(settings, Ports(settings))
     bound_heads(settings.head_timeout_s)
-    end_in_order()
 
     async def gateway(request: Request) -> Gateway:
         request.app.middleware_stack = application
         return application
 
     return gateway
-
-
-def end_in_order() -> None:
-    """Lets a process that is asked to stop run what is due at its exit. The server does its own part first."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def build(settings: Settings, ports: Ports) -> Gateway:

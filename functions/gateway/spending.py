@@ -5,12 +5,12 @@ requests that wait for it share. What nobody waits for is settled along the way:
 """
 
 import asyncio
-import atexit
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from functions.gateway.leaving import when_leaving
 from shared import telemetry
 from shared.budget_policy import Applies, BudgetPolicy
 from shared.budget_refusals import closed, refused
@@ -54,7 +54,7 @@ class Spending:
         self._boarding: set[Account] = set()
         """Whose errand has not left yet."""
         self._keeper: asyncio.Task[None] | None = None
-        self._settles_at_exit = False
+        self._knows_its_end = False
 
     def applying_to(self, caller: Caller) -> tuple[Applies, ...]:
         return self._policy.applying_to(caller)
@@ -146,11 +146,18 @@ class Spending:
             account.fail(self._clock.monotonic())
 
     def _keep_up(self) -> None:
-        if not self._settles_at_exit:
-            self._settles_at_exit = True
-            atexit.register(self.settle_at_exit)
+        if not self._knows_its_end:
+            self._knows_its_end = True
+            when_leaving(self._leave, self.settle_at_exit)
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    def _leave(self) -> None:
+        """Gives back what is not needed, from now on at once."""
+        for account in self._accounts.values():
+            account.rest()
+            if account.has_to_tell(self._clock.monotonic()) and not self._is_under_way(account):
+                self._start(account)
 
     async def _keep(self) -> None:
         while self._accounts:

@@ -5,14 +5,15 @@ nothing of any budget. While the store cannot be reached they wait in memory, th
 """
 
 import asyncio
-import atexit
 import logging
 import secrets
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from functions.gateway.exchange import Exchange
+from functions.gateway.leaving import when_leaving
 from functions.gateway.stage import Handler
 from shared import telemetry
 from shared.core.errors import Unavailable
@@ -43,7 +44,8 @@ class TrackUsage:
         self._batch: Batch | None = None
         """Which is being written."""
         self._is_failing = False
-        self._writes_at_exit = False
+        self._knows_its_end = False
+        self._writing = threading.Lock()
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
         try:
@@ -82,15 +84,22 @@ class TrackUsage:
             self._writer = asyncio.get_running_loop().create_task(self._write_on())
 
     async def _write_on(self) -> None:
-        if not self._writes_at_exit:
-            self._writes_at_exit = True
-            atexit.register(self.write_rest)
+        if not self._knows_its_end:
+            self._knows_its_end = True
+            when_leaving(self._leave, self.write_rest)
         while self._rows or self._batch:
             await asyncio.sleep(PAUSE_S)
             await asyncio.to_thread(self.write_rest)
 
+    def _leave(self) -> None:
+        self._last = asyncio.get_running_loop().create_task(asyncio.to_thread(self.write_rest))
+
     def write_rest(self) -> None:
         """Writes what waits. What cannot be written goes on waiting, under the same name: it may have been written."""
+        with self._writing:
+            self._write_rest()
+
+    def _write_rest(self) -> None:
         while self._batch or self._rows:
             self._batch = self._batch or Batch(secrets.token_hex(12), self._taken())
             try:

@@ -46,6 +46,7 @@ class Account:
         self._busy_at = 0.0
         self._refused_until = 0.0
         self._refused = 0
+        self._is_resting = False
 
     def change(self, budget: Budget, *, strict: bool) -> None:
         """Another budget from now on; a refusal is forgotten."""
@@ -93,6 +94,8 @@ class Account:
         """Whether it holds what others may need more."""
         if self._held <= 0:
             return False
+        if self._is_resting:
+            return True
         is_idle = not self._reserved and now - self._busy_at >= IDLE_S
         return is_idle or self._held * MOST_PARTS > self._free + self._held
 
@@ -123,8 +126,8 @@ class Account:
         self.is_failing, self.retry_at = True, now + RETRY_S
 
     def rest(self) -> None:
-        """Nothing more will be asked for: what is not needed goes back now."""
-        self._busy_at = self._asked_at = float("-inf")
+        """The instance is leaving: what is not needed goes back at once."""
+        self._is_resting, self._asked_at = True, float("-inf")
 
     def _next_ask(self, now: float, today: str) -> Ask:
         """What is due: to settle a ledger whose month is over, to lease what waits, to lease ahead, to give back."""

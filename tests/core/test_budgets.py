@@ -269,3 +269,16 @@ def test_nothing_may_be_spent_of_nothing() -> None:
     assert not World(Budget(daily=0)).start("a", 1)
     assert Budget(daily=0)
     assert not Budget()
+
+
+def test_an_instance_that_leaves_gives_back_at_once() -> None:
+    world = World(Budget(daily=1_000_000))
+    for _ in range(2):
+        assert world.start("a", 40)
+        world.finish(0, 0.5)
+    world.tick()
+    assert world.ledgers["2026-11"].leases["a0"].amount
+    world.accounts["a"].rest()
+    world.tick()
+    assert world.ledgers["2026-11"].leases["a0"].amount == 0
+    assert world.ledgers["2026-11"].month_spent == 40
