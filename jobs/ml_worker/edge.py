@@ -16,9 +16,10 @@ from jobs.ml_worker.engine_inference import EngineInference
 from jobs.ml_worker.request_facts import RequestFacts
 from jobs.ml_worker.slots import Slots
 from shared import manifest, telemetry
+from shared.budget_policy import BudgetPolicy
 from shared.catalogue import no_such_model
 from shared.core import keys, problem
-from shared.core.errors import NotFound, OmniError, Unavailable
+from shared.core.errors import NotFound, OmniError, PermissionDenied, Unavailable
 from shared.core.queues import GPU_LO, QUEUES
 from shared.identity import require_scope
 from shared.manifest import Route, Router
@@ -62,8 +63,10 @@ class Edge:
         inference: EngineInference,
         run_job: RunJob,
         slots: Slots,
+        budgets: BudgetPolicy,
     ) -> None:
         self._settings = settings
+        self._budgets = budgets
         self._clock = clock
         self._door = door
         self._pages = pages
@@ -187,8 +190,14 @@ class Edge:
 
     def _permit(self, facts: RequestFacts) -> None:
         """Behind the gateway, which knows the model by the catalogue's name, it has been done."""
-        if not self._settings.run_as_internal and facts.caller and not facts.caller.may_use(facts.model):
+        if self._settings.run_as_internal or facts.caller is None:
+            return
+        if not facts.caller.may_use(facts.model):
             raise no_such_model(facts.model)
+        if self._budgets.applying_to(facts.caller):
+            raise PermissionDenied(
+                "Only the gateway keeps budgets: send the request there.", code="budget_needs_gateway"
+            )
 
 
 async def _events(first: bytes, blocks: AsyncGenerator[bytes], facts: RequestFacts) -> AsyncGenerator[bytes]:

@@ -19,6 +19,8 @@ from jobs.ml_worker.model import NONE, ServedModel
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
+from shared.budget_policy import BudgetPolicy
+from shared.catalogue import Catalogue
 from shared.core.engine_kinds import EngineKind
 from shared.identity import Authenticator
 from shared.limit_policy import LimitPolicy, tier_limits
@@ -95,8 +97,9 @@ def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
     model = ServedModel(settings, engine, ports.upstream)
     inference = EngineInference(settings, model, ports.clock)
     runner = Workshop(settings, ports, inference, slots).runner(lambda: not model.is_loading)
+    budgets = BudgetPolicy.of(settings, Catalogue.load(settings.models_file))
     pages = SystemPages("worker", _readiness(ports, model))
-    edge = Edge(settings, ports.clock, _door(settings, ports), pages, inference, runner.run, slots)
+    edge = Edge(settings, ports.clock, _door(settings, ports), pages, inference, runner.run, slots, budgets)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -166,3 +166,8 @@ def test_431_for_a_head_that_is_too_large(app: Application) -> None:
 def test_none_of_them_reached_the_engine(app: Application) -> None:
     app.chat(model="another")
     assert len(app.upstream.requests) == 1  # the engine answered once, to show that it is ready
+
+
+def test_403_a_caller_with_a_budget_has_to_go_through_the_gateway(tmp_path: Path) -> None:
+    worker = Application(tmp_path, FakeEngine(Running("http://engine", 100)), tier_budgets="premium.daily_usd=1")
+    assert problem(worker.chat())[:2] == (403, "budget_needs_gateway")
