@@ -1,5 +1,8 @@
 """The `omni` command. Each command's module is imported only when that command runs, so that help is quick."""
 
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -9,7 +12,7 @@ COMMANDS = {
     "demo": "Shows a running platform at work: chat, stream, job, batch, limit.",
     "chat": "Asks a model and prints the answer as it comes.",
     "models": "Lists the models that may be asked.",
-    "keys": "Makes, lists and revokes API keys.",
+    "keys": "Makes, lists, changes, rotates and revokes API keys.",
     "usage": "Shows what was used and what it cost.",
     "jobs": "Submits, watches and cancels long work.",
     "batch": "Submits, watches and fetches files of requests.",
@@ -55,5 +58,19 @@ def omni() -> None:
     """
 
 
+def main() -> None:
+    """The process's edge: what the operating system refuses is told in a sentence."""
+    try:
+        omni(prog_name="omni")
+    except UnicodeError:
+        click.echo("Error: An argument holds what is not valid UTF-8.", err=True)
+        sys.exit(1)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        with suppress(OSError):  # also where it is standard error that is closed or full
+            click.echo(f"Error: {named}{error.strerror or error}.", err=True)
+        os._exit(1)  # at its end Python would try once more to write what cannot be written
+
+
 if __name__ == "__main__":
-    omni(prog_name="omni")
+    main()

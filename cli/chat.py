@@ -1,5 +1,6 @@
 """omni chat: one question, or a conversation."""
 
+import math
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,13 @@ from cli.models import first_model
 from cli.output import printable
 from cli.places import named_by_caller
 from cli.talk import Message, Spoken, Style, asking
+
+
+def finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """A number that JSON knows: NaN is within every range."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("it must be a number.")
+    return value
 
 
 def read_schema(_context: click.Context, _option: click.Parameter, file: str | None) -> dict[str, Any] | None:
@@ -34,7 +42,12 @@ def read_schema(_context: click.Context, _option: click.Parameter, file: str | N
 @click.option("--model", metavar="ID", help="Model to ask. Default: the first of the catalogue that chats.")
 @click.option("--system", metavar="TEXT", help="How the model should behave.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer, in tokens.")
-@click.option("--temperature", type=click.FloatRange(0, 2), help="0 is the most likely answer, 2 the most daring.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 2),
+    callback=finite,
+    help="0 is the most likely answer, 2 the most daring.",
+)
 @click.option(
     "--json", "schema", metavar="FILE", callback=read_schema, help="Answer in JSON that satisfies FILE's JSON Schema."
 )

@@ -70,6 +70,9 @@ class Client:
     def post(self, path: str, body: object, timeout_s: float = ANSWER_S) -> Answer:
         return self._send("POST", path, timeout=httpx.Timeout(timeout_s, connect=CONNECT_S), json=body)
 
+    def patch(self, path: str, body: object) -> Answer:
+        return self._send("PATCH", path, json=body)
+
     def delete(self, path: str) -> Answer:
         return self._send("DELETE", path)
 
@@ -133,6 +136,8 @@ class Client:
             raise CliError(f"{self.base_url} took too long to answer.") from None
         except httpx.TransportError as error:
             raise BrokenOff(f"The connection to {self.base_url} broke off: {error}.") from None
+        except UnicodeError:  # bytes of the command line that are no text
+            raise CliError("The request holds what is not valid UTF-8, and cannot be sent.") from None
 
 
 def _certificates(url: httpx.URL) -> ssl.SSLContext | bool:

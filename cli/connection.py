@@ -3,11 +3,13 @@
 Options come first, then the environment, then the `dev.env` that a running `omni up` has left in its state folder.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -15,6 +17,7 @@ from cli.client import Client
 from cli.errors import START, CliError, NoPlatform
 from cli.places import dev_env
 
+VISIBLE = re.compile(r"[!-~]+")
 R = TypeVar("R")
 
 
@@ -38,6 +41,8 @@ def find(base_url: str, api_key: str, local_file: Path) -> Connection:
     key = api_key or (local.get("OMNI_API_KEY", "") if url == local_url else "")
     if not key:
         raise CliError(f"No key for {url} is known. Give --api-key or set OMNI_API_KEY.")
+    if not VISIBLE.fullmatch(key):
+        raise CliError("The key holds characters that no key has: those of visible ASCII are allowed.")
     return Connection(url, key)
 
 
@@ -63,12 +68,28 @@ def _plain(url: str) -> str:
     url = url.rstrip("/").removesuffix("/v1")
     if url and not url.startswith(("http://", "https://")):
         raise CliError(f"The address '{url}' must begin with http:// or https://.")
+    if url and not _is_address(url):
+        raise CliError(f"The address '{url}' is not one.")
     return url
+
+
+def _is_address(url: str) -> bool:
+    """Whether a host, and a port if any, can be read out of it."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        return bool(host) and parts.port != 0 and VISIBLE.fullmatch(url) is not None
+    except ValueError:
+        return False
 
 
 def _read(file: Path) -> dict[str, str]:
     """The NAME=value lines of a file; none when there is no such file."""
     if not file.is_file():
         return {}
-    pairs = (line.partition("=") for line in file.read_text().splitlines() if not line.startswith("#"))
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise CliError(f"{file}: {error.strerror}.") from None
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
     return {name.removeprefix("export ").strip(): value.strip().strip("'\"") for name, _, value in pairs if name}

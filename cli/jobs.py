@@ -22,6 +22,7 @@ PATH = "/api/v1/jobs"
 CHAT = "chat_completions"
 MODEL_KINDS = {CHAT: "chat", "completions": "completion"}
 """What a task's model has to be able to do."""
+PRIORITIES = ("low", "normal", "high")
 STATES = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
 
 
@@ -37,10 +38,16 @@ def command() -> None:
 
 @command.command()
 @click.argument("task", required=False)
-@click.option("--input", "given", metavar="JSON|@FILE|-", help="The task's input; '-' reads standard input.")
+@click.option("--input", "given", metavar="FILE|JSON|-", help="The task's input; '-' reads standard input.")
 @click.option("--prompt", metavar="TEXT", help="Short for the task chat_completions with this one message.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer to --prompt, in tokens.")
 @click.option("--model", metavar="ID", help="Model to ask. Default: the input's, or the first that fits the task.")
+@click.option("--priority", type=click.Choice(PRIORITIES), help="Which of your jobs go first.")
+@click.option("--metadata", metavar="NAME=VALUE", multiple=True, help="A note that lists find it by; may be repeated.")
+@click.option(
+    "--timeout", "timeout_s", type=click.IntRange(min=1), metavar="SECONDS", help="Longest run of an attempt."
+)
+@click.option("--attempts", "max_attempts", type=click.IntRange(1, 10), help="How often it is tried at most.")
 @click.option("--watch", "watching", is_flag=True, help="Wait for the end and print the result.")
 @as_json
 @connected
@@ -54,13 +61,15 @@ def submit(
     model: str | None,
     watching: bool,
     as_json: bool,
+    metadata: tuple[str, ...],
+    **terms: str | int | None,
 ) -> None:
     """Submits a job and prints its id, or, with --watch, its result.
 
     \b
     Examples:
       omni jobs submit --prompt "Write a haiku about queues." --watch
-      omni jobs submit chat_completions --input @request.json
+      omni jobs submit chat_completions --input request.json --priority high --metadata order=42
     """
     if (prompt is None) == (given is None):
         raise click.UsageError("Give either --prompt, or a task and its --input.")
@@ -68,7 +77,8 @@ def submit(
         task, wanted = _prompted(task, prompt, max_tokens)
     else:
         task, wanted = _given(task, given or "")
-    answer = client.post(PATH, _request(client, task, wanted, model))
+    given_terms = {name: value for name, value in terms.items() if value is not None} | _noted(metadata)
+    answer = client.post(PATH, _request(client, task, wanted, model) | given_terms)
     if watching:
         _watch(client, answer.as_type(Job).id, as_json=as_json)
     elif as_json:
@@ -181,13 +191,22 @@ def _request(client: Client, task: str, wanted: dict[str, Any], model: str | Non
     return {"task": task, "input": wanted} | ({"model": model} if model else {})
 
 
+def _noted(metadata: tuple[str, ...]) -> dict[str, Any]:
+    """The pairs of --metadata as the request has them."""
+    if without := next((each for each in metadata if "=" not in each), None):
+        raise click.UsageError(f"--metadata '{without}' needs a value, as in order=42.")
+    return {"metadata": dict(each.split("=", 1) for each in metadata)} if metadata else {}
+
+
 def _read(given: str) -> dict[str, Any]:
-    """The JSON object in an option: the text itself, `@file`, or `-` for standard input."""
+    """The JSON object in an option: the text itself, a file (also as `@file`), or `-` for standard input."""
     try:
         if given == "-":
             text = sys.stdin.buffer.read()
+        elif given.lstrip().startswith(("{", "[")):
+            text = given.encode(errors="replace")
         else:
-            text = named_by_caller(given[1:]).read_bytes() if given.startswith("@") else given.encode()
+            text = named_by_caller(given.removeprefix("@")).read_bytes()
         return msgspec.json.decode(text, type=dict[str, Any])
     except OSError as error:
         raise click.UsageError(f"--input: {error.filename}: {error.strerror}.") from None

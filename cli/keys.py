@@ -13,6 +13,8 @@ from cli.paging import page_query, paged, tell_of_more
 PATH = "/api/v1/keys"
 TIERS = ("free", "basic", "premium", "master")
 SCOPES = ("inference", "jobs", "admin")
+COLUMNS = ("ID", "NAME", "TENANT", "TIER", "PER MIN", "BUDGET", "SCOPES", "MADE", "STATE")
+LONGEST_OVERLAP_S = 30 * 24 * 3600
 
 
 def show_new(answer: Answer) -> None:
@@ -29,11 +31,13 @@ def show_new(answer: Answer) -> None:
 
 def show_keys(answer: Answer) -> None:
     page = answer.as_type(Page[Key])
-    show_table(
-        ("ID", "NAME", "TENANT", "TIER", "PER MIN", "BUDGET", "SCOPES", "MADE", "STATE"),
-        [_row(key) for key in page.data],
-    )
+    show_table(COLUMNS, [_row(key) for key in page.data])
     tell_of_more(page)
+
+
+def show_key(answer: Answer) -> None:
+    key = answer.as_type(Key)
+    show_table(COLUMNS, [_row(key)])
 
 
 def show_revoked(answer: Answer) -> None:
@@ -43,7 +47,7 @@ def show_revoked(answer: Answer) -> None:
 
 @click.group()
 def command() -> None:
-    """Makes, lists and revokes API keys.
+    """Makes, lists, changes, rotates and revokes API keys.
 
     \b
     Example:
@@ -107,6 +111,72 @@ def list_(client: Client, tenant: str | None, limit: int, after: str | None) -> 
 
 @command.command()
 @click.argument("key_id", metavar="ID")
+@shown_by(show_key)
+@connected
+def get(client: Client, key_id: str) -> Answer:
+    """Shows a key, without its text.
+
+    \b
+    Example:
+      omni keys get 4fGx0TqLw2Zb --json
+    """
+    return client.get(_path(key_id))
+
+
+@command.command()
+@click.argument("key_id", metavar="ID")
+@click.option("--name", help="What it is called.")
+@click.option("--tier", type=click.Choice(TIERS), help="How much the key may use.")
+@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="All it may do; may be repeated.")
+@click.option("--requests-per-minute", type=click.IntRange(min=0), help="Instead of the tier's limit; 0: no limit.")
+@shown_by(show_key)
+@connected
+def update(
+    client: Client,
+    key_id: str,
+    name: str | None,
+    tier: str | None,
+    scopes: tuple[str, ...],
+    requests_per_minute: int | None,
+) -> Answer:
+    """Changes what is named of a key; the rest stays, and so does its text. Seen everywhere within 5 s.
+
+    \b
+    Example:
+      omni keys update 4fGx0TqLw2Zb --tier premium
+    """
+    wanted = {
+        "name": name,
+        "tier": tier,
+        "scopes": list(scopes) or None,
+        "requests_per_minute": requests_per_minute,
+    }
+    changes = {field: value for field, value in wanted.items() if value is not None}
+    if not changes:
+        raise click.UsageError("There is nothing to change: name an option.")
+    return client.patch(_path(key_id), changes)
+
+
+@command.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--overlap", type=click.IntRange(0, LONGEST_OVERLAP_S), default=0, metavar="SECONDS",
+    help="How long the old text goes on working. Default: not at all.",
+)  # fmt: skip
+@shown_by(show_new)
+@connected
+def rotate(client: Client, key_id: str, overlap: int) -> Answer:
+    """Gives a key a new text and prints it, this once.
+
+    \b
+    Example:
+      omni keys rotate 4fGx0TqLw2Zb --overlap 3600
+    """
+    return client.post(_path(key_id) + "/rotate", {"overlap_s": overlap})
+
+
+@command.command()
+@click.argument("key_id", metavar="ID")
 @shown_by(show_revoked)
 @connected
 def revoke(client: Client, key_id: str) -> Answer:
@@ -116,7 +186,11 @@ def revoke(client: Client, key_id: str) -> Answer:
     Example:
       omni keys revoke 4fGx0TqLw2Zb
     """
-    return client.delete(f"{PATH}/{quote(key_id, safe='')}")
+    return client.delete(_path(key_id))
+
+
+def _path(key_id: str) -> str:
+    return f"{PATH}/{quote(key_id, safe='')}"
 
 
 def _row(key: Key) -> tuple[str, ...]:

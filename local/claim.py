@@ -17,13 +17,21 @@ class AlreadyUp(Exception):
     """A stack runs on this state folder."""
 
 
+class UnusableFolder(Exception):
+    """The state folder cannot be made, or written to."""
+
+
 @contextmanager
 def claimed(state_dir: Path) -> Iterator[int]:
     """Holds the state folder, by a lock on the file descriptor that it gives; AlreadyUp when another stack has it.
 
     After a `kill -9` of a supervisor its guard has the lock for a moment more, until all processes are gone.
     """
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (state_dir / "up.lock").touch()
+    except OSError as error:
+        raise UnusableFolder(f"{state_dir}: {error.strerror}; OMNI_STATE_DIR names the folder of the state") from None
     deadline = time.monotonic() + LONGEST_DEATH_S + POLL_S
     with (state_dir / "up.lock").open("a+") as file:
         while not _locked(file):

@@ -42,9 +42,10 @@ class ModelChoice:
 def choose(asked: str | None, settings: Settings) -> ModelChoice:
     """What `--model` asks for; without it, what the settings say. UnknownModel when there is no such thing."""
     models_file = settings.models_file.resolve()
+    catalogue = Catalogue.load(models_file)  # what is wrong with it is told before anything is started
     if asked is None:
         return ModelChoice(settings.worker_model, settings.worker_model_path, models_file)
-    known = [model.id for model in Catalogue.load(models_file).models if _is_for_worker(model)]
+    known = [model.id for model in catalogue.models if _is_for_worker(model)]
     if asked == NONE or asked in known:
         return ModelChoice(asked, settings.worker_model_path, models_file)
     file = (settings.called_from / asked).resolve()

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from local import model_choice, state_choice
 from local.addresses import Addresses, PortTaken
-from local.claim import AlreadyUp, claimed
+from local.claim import AlreadyUp, UnusableFolder, claimed
 from local.credentials import Credentials, UnusableCredentials, write_private
 from local.firestore_emulator import EmulatorMissing
 from local.guard import Guard
@@ -43,6 +43,7 @@ def run(port: int, state: StateKeeper, model: str | None) -> int:
         SettingsError,
         UnknownModel,
         UnusableCredentials,
+        UnusableFolder,
     ) as error:
         click.echo(f"Error: {error}", err=True)
         return 1

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,10 @@ NO_LIMITS: Mapping[str, Limits] = MappingProxyType({})
 NO_BUDGETS: Mapping[str, Budget] = MappingProxyType({})
 
 
+Kind = Literal["chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "transcription"]
+"""What a model can do."""
+
+
 class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
     url: str = ""
     worker: bool = False
@@ -36,7 +40,7 @@ class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
 class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
     id: Name
     upstreams: Annotated[list[UpstreamRow], msgspec.Meta(min_length=1)]
-    kinds: tuple[str, ...] = ("chat",)
+    kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1)] = ("chat",)
     context: Annotated[int, msgspec.Meta(ge=0)] = 0
     owned_by: str = "omni"
     version: str = ""
@@ -118,7 +122,9 @@ class Catalogue:
             file = msgspec.toml.decode(path.read_bytes(), type=CatalogueFile)
         except FileNotFoundError:
             raise CatalogueError(f"{path}: there is no such file; OMNI_MODELS_FILE names the catalogue") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        except OSError as error:
+            raise CatalogueError(f"{path}: {error.strerror}; OMNI_MODELS_FILE names the catalogue") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CatalogueError(f"{path}: {error}") from None
         ids = [row.id for row in file.model]
         if twice := sorted({each for each in ids if ids.count(each) > 1}):

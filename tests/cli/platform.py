@@ -131,6 +131,14 @@ class Platform:
                 return Said(201, _without(key, "used"))
             case "GET", []:
                 return _page([_without(key, "used", "key") for key in self.keys.values()])
+            case "GET", [key_id] if key_id in self.keys:
+                return Said(200, _without(self.keys[key_id], "used", "key"))
+            case "PATCH", [key_id] if key_id in self.keys:
+                self.keys[key_id] |= asked.body
+                return Said(200, _without(self.keys[key_id], "used", "key"))
+            case "POST", [key_id, "rotate"] if key_id in self.keys:
+                self.keys[key_id]["key"] += "x"
+                return Said(200, _without(self.keys[key_id], "used"))
             case "DELETE", [key_id] if key_id in self.keys:
                 self.keys[key_id]["revoked_at"] = 1700000100.0
                 return Said(200, _without(self.keys[key_id], "used", "key"))
@@ -209,7 +217,7 @@ def _handler(platform: Platform) -> type[BaseHTTPRequestHandler]:
             given = body if is_form else json.loads(body) if body else None
             self._send(platform.answer(Asked(self.command, address.path, query, headers, given)))
 
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
 
         def _send(self, said: Said) -> None:
             streamed = isinstance(said.body, Iterator)
