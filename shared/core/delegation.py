@@ -3,6 +3,7 @@ else the least of them could make itself a master."""
 
 from dataclasses import asdict
 
+from shared.core.budgets import Budget
 from shared.core.keys import Caller, Tier
 from shared.core.limits import Limits
 from shared.core.managed_keys import ManagedKey
@@ -19,8 +20,19 @@ def excess(maker: Caller, own: Limits, key: ManagedKey, limits: Limits) -> str:
         return "scopes"
     if maker.models is not None and (key.models is None or not key.models <= maker.models):
         return "models"
+    if _spends_more(key.budget, maker.budget):
+        return "budget"
     amounts = asdict(limits)
     return next((name for name, most in asdict(own).items() if _is_beyond(amounts[name], most)), "")
+
+
+def _spends_more(budget: Budget | None, most: Budget | None) -> bool:
+    """None means no bound, in a budget as in place of one."""
+    if most is None:
+        return False
+    asked = budget or Budget()
+    bounds = ((asked.daily, most.daily), (asked.monthly, most.monthly))
+    return any(bound is not None and (amount is None or amount > bound) for amount, bound in bounds)
 
 
 def _is_beyond(amount: int, most: int) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core.budgets import Budget
 from shared.core.delegation import RANK, excess
 from shared.core.keys import GRANTABLE_SCOPES, Caller, Scope, Tier
 from shared.core.limits import Limits
@@ -14,16 +15,31 @@ from tests.routes.conftest import ADMIN, Routes, problem
 
 KEYS = "/internal/api/v1/keys"
 CLERK = Caller(
-    "k-clerk", "acme", Tier.BASIC, frozenset({Scope.ADMIN, Scope.INFERENCE}), None, models=frozenset({"small"})
+    "k-clerk",
+    "acme",
+    Tier.BASIC,
+    frozenset({Scope.ADMIN, Scope.INFERENCE}),
+    None,
+    models=frozenset({"small"}),
+    budget=Budget(daily=5_000_000_000),
 )
 """May administer keys, and is not much itself."""
-MODEST: dict[str, Any] = {"name": "ci", "tier": "basic", "scopes": ["inference"], "models": ["small"]}
+MODEST: dict[str, Any] = {
+    "name": "ci",
+    "tier": "basic",
+    "scopes": ["inference"],
+    "models": ["small"],
+    "budget": {"daily_usd": 5},
+}
 MORE: list[tuple[str, dict[str, Any]]] = [
     ("tier", {"tier": "premium"}),
     ("tier", {"tier": "master"}),
     ("scopes", {"scopes": ["inference", "jobs"]}),
     ("models", {"models": None}),
     ("models", {"models": ["small", "large"]}),
+    ("budget", {"budget": None}),
+    ("budget", {"budget": {"monthly_usd": 1}}),
+    ("budget", {"budget": {"daily_usd": 5.01}}),
     ("requests_per_minute", {"requests_per_minute": 0}),
     ("requests_per_minute", {"requests_per_minute": 101}),
     ("tokens_per_minute", {"tokens_per_minute": 0}),
@@ -69,7 +85,11 @@ def test_what_is_no_more_than_oneself_may_be_made_changed_rotated_and_revoked(ro
 SCOPES = st.frozensets(st.sampled_from(sorted(GRANTABLE_SCOPES)), min_size=1)
 AMOUNTS = st.builds(Limits, *(st.integers(0, 3) for _ in range(4)), strict=st.booleans())
 MODELS = st.none() | st.frozensets(st.sampled_from("abc"))
-CALLERS = st.builds(Caller, st.just("k"), st.just("t"), st.sampled_from(Tier), SCOPES, st.none(), models=MODELS)
+BOUNDS = st.none() | st.integers(0, 3)
+BUDGETS = st.none() | st.builds(Budget, BOUNDS, BOUNDS)
+CALLERS = st.builds(
+    Caller, st.just("k"), st.just("t"), st.sampled_from(Tier), SCOPES, st.none(), models=MODELS, budget=BUDGETS
+)
 
 
 @given(CALLERS, AMOUNTS, CALLERS, AMOUNTS, CALLERS, AMOUNTS)
@@ -83,6 +103,5 @@ def test_nothing_is_gained_over_a_chain_of_keys(
 
 
 def _key(caller: Caller) -> ManagedKey:
-    return ManagedKey(
-        "k", "name", "t", caller.tier, caller.scopes, (), 0.0, "office", models=caller.models
-    )  # fmt: skip
+    terms: dict[str, Any] = {"models": caller.models, "budget": caller.budget}
+    return ManagedKey("k", "name", "t", caller.tier, caller.scopes, (), 0.0, "office", **terms)
