@@ -23,25 +23,32 @@ from shared.jobs import Jobs
 from shared.settings import Settings
 from shared.wiring import Ports
 from tests.conftest import SECRETS, SETTINGS
+from tests.firestore_emulator import FirestoreEmulator, new_project
 from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 MODELS = Path(manifest.__file__).parent.parent / "models.toml"
 LEASE_S = 1.0
 WORKERS = 3
-SEED = int(os.environ.get("CHAOS_SEED", "1"))
+SEED, LINES, KILLS = (
+    int(os.environ.get(name, default))
+    for name, default in (("CHAOS_SEED", "1"), ("CHAOS_LINES", "1500"), ("CHAOS_KILLS", "6"))
+)
+"""The long form: 5000 lines and 20 kills."""
 
 
 class Platform:
-    """Store and blobs in a folder, and worker processes on them."""
+    """Store and blobs, and worker processes on them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **state: str) -> None:
+        """`state` says where the documents are, when not in the folder."""
         self.folder = folder
         self.log = folder / "asked.log"
         self.environment = {
             "OMNI_STATE_DIR": str(folder),
             "OMNI_MODELS_FILE": str(MODELS),
             "OMNI_LEASE_S": str(LEASE_S),
+            **state,
         }
         settings = Settings.load(self.environment)
         ports = Ports(settings)
@@ -109,9 +116,18 @@ def assert_each_line_once(platform: Platform, batch: Batch, count: int) -> None:
     assert done.error_file_id is None
 
 
-@pytest.mark.parametrize(("count", "kills"), [(1500, 6)])
-def test_killed_workers_cost_at_most_fifty_lines_each(tmp_path: Path, count: int, kills: int) -> None:
-    kill_and_check(Platform(tmp_path), count, kills, random.Random(SEED))
+@pytest.fixture(params=["sqlite", "firestore"])
+def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Platform:
+    if request.param == "sqlite":
+        return Platform(tmp_path)
+    emulator: FirestoreEmulator = request.getfixturevalue("firestore")
+    return Platform(
+        tmp_path, OMNI_STATE="firestore", FIRESTORE_EMULATOR_HOST=emulator.address, OMNI_PROJECT=new_project()
+    )
+
+
+def test_killed_workers_cost_at_most_fifty_lines_each(platform: Platform) -> None:
+    kill_and_check(platform, LINES, KILLS, random.Random(SEED))
 
 
 def kill_and_check(platform: Platform, count: int, kills: int, chance: random.Random) -> None:
@@ -136,8 +152,7 @@ def wait_for_lines(platform: Platform, count: int) -> None:
     wait_until(lambda: len(platform.asked()) >= count, description=f"{count} lines asked", within_s=120)
 
 
-def test_a_worker_told_to_stop_loses_nothing_and_asks_to_be_started_again(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+def test_a_worker_told_to_stop_loses_nothing_and_asks_to_be_started_again(platform: Platform) -> None:
     batch = platform.batch(200)
     worker = platform.worker("--delay", "0.005")
     wait_for_lines(platform, 60)
@@ -159,8 +174,7 @@ def test_a_line_that_ends_its_worker_each_time_costs_only_itself(tmp_path: Path)
     assert platform.lines(done.error_file_id) == ["r57"]
 
 
-def test_workers_stopped_past_their_lease_write_no_line_twice(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
+def test_workers_stopped_past_their_lease_write_no_line_twice(platform: Platform) -> None:
     batch = platform.batch(400)
     with fleet(platform, "--stay", "--delay", "0.005") as workers:
         wait_for_lines(platform, 100)
