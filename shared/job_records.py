@@ -1,12 +1,13 @@
 """Jobs in the store: every change is one transaction, on the store's time."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from shared import telemetry
 from shared.core import fairness
 from shared.core.job_documents import from_document, to_document
-from shared.core.jobs import IN_FLIGHT, Job
+from shared.core.jobs import EXHAUSTED, IN_FLIGHT, Job
 from shared.core.webhooks import Delivery
 from shared.job_charges import JobCharges, Terms
 from shared.job_turns import JOBS, Turns
@@ -15,6 +16,8 @@ from shared.ports.store import Store, Transaction
 from shared.webhook_records import DELIVERIES, announced
 from shared.webhook_records import to_document as delivery_document
 from shared.webhook_wakeups import WebhookWakeUps
+
+log = logging.getLogger("omni.jobs")
 
 Step = Callable[[Job, float], Job]
 """A transition: the job as it stands and the store's time in, the job as it must become out."""
@@ -102,6 +105,8 @@ class JobRecords:
         after = change.after
         if after.state.is_final:
             telemetry.JOBS_FINISHED.labels(after.task, after.state).inc()
+            if after.error and after.error.code == EXHAUSTED:  # an alert counts these lines
+                log.error("job is a dead letter", extra={"fields": {"job": after.id, "tenant": after.tenant}})
         elif after.outbox and after.dispatch_seq > change.before.dispatch_seq:
             self._wake_ups.send(after)
         if change.webhook:

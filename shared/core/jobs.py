@@ -18,6 +18,8 @@ RETENTION_S = 30 * 24 * 3600.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 5.0, 600.0
 SEND_WITHIN_S = 10.0
 """A wake-up this late counts as lost and is sent by the sweeper."""
+EXHAUSTED = "attempts_exhausted"
+"""The error of a dead letter: a job that failed because its attempts were used up."""
 IN_FLIGHT, WAITING = "flight:", "waiting:"
 """How a job's lane begins; no lane sorts after those of WAITING."""
 
@@ -261,7 +263,7 @@ def _failed(job: Job, error: JobError, now: float, jitter: float) -> Job:
         return _ended(job, State.CANCELLED, now, None)
     if job.attempt >= job.max_attempts:
         message = f"All {job.max_attempts} attempts failed. The last: {error.message}"
-        return _ended(job, State.FAILED, now, JobError("attempts_exhausted", message, retryable=False))
+        return _ended(job, State.FAILED, now, JobError(EXHAUSTED, message, retryable=False))
     waiting = _queued(job, now + backoff_s(job.attempt, jitter))
     return replace(waiting, substate=Substate.RETRY_WAIT, error=error)
 

@@ -106,7 +106,9 @@ def test_rounds_that_were_missed_are_made_up_for_by_the_next(bench: Bench) -> No
     assert bench.jobs.reap().changed == len(runs)
 
 
-def test_a_job_that_kills_its_worker_each_time_ends_and_its_neighbour_does_not_suffer(bench: Bench) -> None:
+def test_a_job_that_kills_its_worker_each_time_ends_and_its_neighbour_does_not_suffer(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     killer, neighbour = bench.create(), bench.create()
     for _ in range(3):
         bench.claimed(bench.now(killer))
@@ -116,6 +118,7 @@ def test_a_job_that_kills_its_worker_each_time_ends_and_its_neighbour_does_not_s
     dead = bench.now(killer)
     assert dead.error is not None
     assert (dead.state, dead.error.code) == (State.FAILED, "attempts_exhausted")
+    assert [record.message for record in caplog.records].count("job is a dead letter") == 1
     assert bench.claimed(neighbour).attempt == 1
 
 
