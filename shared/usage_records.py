@@ -6,7 +6,7 @@ A document of rows is added to the sums in one transaction with the note that it
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from shared.core import usage
@@ -49,7 +49,7 @@ class UsageRecords:
             key,
             {
                 "id": key,
-                "rows": [asdict(row) for row in rows],
+                "rows": [row._asdict() for row in rows],
                 "is_summed": False,
                 "created_at": transaction.now,
                 "expire_at": transaction.now + self._rows_kept_days * DAY_S,

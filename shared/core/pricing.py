@@ -6,6 +6,7 @@ exact to six decimals. A sum is rounded once, up to the next nano-dollar.
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 NANO = 10**9
 """Nano-dollars in a dollar."""
@@ -35,8 +36,7 @@ class Price:
     """Each second from the request to the upstream until the end of its answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """What a request took. Cached tokens are among those of the input."""
 
     input: int = 0

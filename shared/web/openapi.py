@@ -212,7 +212,7 @@ def _replay_headers(route: Route) -> Iterator[str]:
     if "Idempotency-Key" in _request_headers(route):
         yield "idempotency-replayed"
     if route.kind == "inference":
-        yield from ("x-omni-cache", "age")
+        yield from ("x-omni-cache", "age", "x-omni-cost-usd")
 
 
 def _errors(route: Route) -> Iterator[type[OmniError]]:

@@ -59,6 +59,8 @@ HEADERS = {
     "retry-after": "Whole seconds to wait.",
     "idempotency-replayed": "`true` when this is the answer that an earlier request with the same key got.",
     "x-omni-cache": "`hit`, `miss`, or `bypass` when the cache was not asked.",
+    "x-omni-cost-usd": "What the answer cost, in US dollars; a stream tells it in a comment before its end. "
+    "Absent when the model has no price.",
     "age": "Seconds since the model gave this answer, when it comes from the cache.",
     "x-ratelimit-limit-requests": "Requests per minute that the key may make; absent when it has no limit.",
     "x-ratelimit-remaining-requests": "How many of them are left.",
