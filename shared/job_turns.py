@@ -27,6 +27,7 @@ from shared.settings import Settings
 
 JOBS = "jobs"
 PAGE = 50
+TENANTS_AT_ONCE = 100
 MOST_TRIED = 200
 """How many waiting jobs are looked at for one that others did not take meanwhile, and that can be read."""
 MOST_ROUNDS = 10
@@ -63,6 +64,8 @@ class Turns:
         """By tenant: jobs that left and whose successors are still to be let in."""
         self._busy: set[str] = set()
         """Tenants for whom a thread is letting jobs in."""
+        self._begin_at = WAITING
+        """The lane after which the sweeper's next round begins."""
 
     @contextmanager
     def asking(self, tenant: str) -> Iterator[Callable[[Job, float], bool]]:
@@ -110,17 +113,18 @@ class Turns:
     def round(self, let_in: LetIn) -> Report:
         """Lets in what there is room for, tenant by tenant in turn, as many at a time as each one's weight."""
         report, deadline = Report(), Deadline(self._clock)
-        lines = deque(self._lines())
-        while lines:
-            line = lines.popleft()
-            act = partial(self._let_one_in, line, let_in)
-            documents = list(islice(line.waiting, line.weight))
-            for document in documents:
-                if deadline.is_over:
-                    return report.incomplete()
-                report = report.counted(document, act)
-            if documents and not line.is_full and line.taken < line.share:
-                lines.append(line)
+        lines = self._lines(deadline)
+        while block := deque(islice(lines, TENANTS_AT_ONCE)):
+            while block and not deadline.is_over:
+                line = block.popleft()
+                documents = list(islice(line.waiting, line.weight))
+                for document in documents:
+                    report = report.counted(document, partial(self._let_one_in, line, let_in))
+                if documents and not line.is_full and line.taken < line.share:
+                    block.append(line)
+        if deadline.is_over:
+            return report.incomplete()
+        self._begin_at = WAITING
         return report
 
     def _let_one_in(self, line: Line, let_in: LetIn, document: Document) -> bool:
@@ -131,12 +135,15 @@ class Turns:
         line.taken += 1
         return True
 
-    def _lines(self) -> Iterator[Line]:
-        """Of each tenant with waiting jobs: one document read for each, however many wait."""
-        last = WAITING
-        while found := self._store.query(Query(JOBS, (("lane", ">", last),), "lane", limit=1)).documents:
-            last = str(found[0]["lane"])
-            tenant = last.removeprefix(WAITING)
+    def _lines(self, deadline: Deadline) -> Iterator[Line]:
+        """Of each tenant with waiting jobs: one document read for each, however many wait. Begins where the last round
+        was out of time."""
+        while not deadline.is_over:
+            lane = Query(JOBS, (("lane", ">", self._begin_at),), "lane", limit=1)
+            if not (found := self._store.query(lane).documents):
+                return
+            self._begin_at = str(found[0]["lane"])
+            tenant = self._begin_at.removeprefix(WAITING)
             weight = weight if isinstance(weight := found[0].get("weight"), int) else 1
             share = fairness.share(self._tenant_jobs, weight)
             if room := share - self._in_flight(tenant, share):

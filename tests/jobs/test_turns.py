@@ -8,7 +8,7 @@ import pytest
 
 from shared.core.errors import Conflict, NotFound
 from shared.core.jobs import LIFETIME_S, Failed, Job, JobError, State, Substate, Succeeded
-from shared.job_report import Report
+from shared.job_report import MOST_TIME_S, Report
 from tests.jobs.conftest import LEASE_S, Bench
 
 SHARE = 4
@@ -139,6 +139,28 @@ def test_the_sweeper_lets_tenants_in_by_turns_and_leaves_full_ones_alone(bench: 
     bench.store.reads = 0
     bench.jobs.sweep()
     assert bench.store.reads <= 16 + 3 * 2 + 1
+
+
+def test_a_round_out_of_time_is_gone_on_with_by_the_next(bench: Bench) -> None:
+    last = []
+    for number in range(6):
+        made = created(bench, 5, tenant=f"t{number}")
+        last.append(made[-1])
+        for job in made[:SHARE]:
+            bench.plant(job, state="succeeded", substate=None, lane="", outbox=False)
+    bench.drain()
+    real = bench.store.transact
+
+    def slow(work: Any) -> Any:
+        bench.clock.advance(MOST_TIME_S / 2)
+        return real(work)
+
+    bench.store.transact = slow  # type: ignore[method-assign]
+    assert not bench.jobs.sweep().complete
+    assert 0 < len(waiting(bench, last)) < len(last)
+    for _ in range(10):
+        bench.jobs.sweep()
+    assert waiting(bench, last) == []
 
 
 def test_unreadable_waiting_jobs_do_not_keep_the_others_waiting(bench: Bench) -> None:
