@@ -20,7 +20,7 @@ from shared.budget_policy import BudgetPolicy
 from shared.catalogue import no_such_model
 from shared.core import keys, problem
 from shared.core.errors import NotFound, OmniError, PermissionDenied, Unavailable
-from shared.core.queues import GPU_LO, QUEUES
+from shared.core.queues import queue_named
 from shared.identity import require_scope
 from shared.manifest import Route, Router
 from shared.ports.clock import Clock
@@ -160,8 +160,8 @@ class Edge:
 
     async def _job(self, wake_up: WakeUp, queue: str) -> Response:
         """Runs the job to its end, also when whoever woke it stops waiting."""
-        known = queue if queue in QUEUES else GPU_LO
-        job = asyncio.ensure_future(self._run_job(wake_up.job_id, wake_up.seq, known))
+        queue = queue_named(queue, self._settings.queue_prefix)
+        job = asyncio.ensure_future(self._run_job(wake_up.job_id, wake_up.seq, queue))
         self._jobs.add(job)
         try:
             await asyncio.wait({job})

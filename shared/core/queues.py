@@ -16,6 +16,12 @@ def queue_of(priority: str) -> str:
     return GPU_HI if priority == "high" else GPU_LO
 
 
+def queue_named(full_name: str, prefix: str) -> str:
+    """The queue of that name in the service, where it begins with the prefix; `gpu-lo` when it is none of ours."""
+    name = full_name.removeprefix(prefix)
+    return name if name in QUEUES else GPU_LO
+
+
 def job_concurrency(instances: int, slots: int) -> int:
     """Jobs that run at the same time on so many workers: the most that both `gpu` queues deliver at once."""
     return max(1, int(instances * slots * SHARE_OF_SLOTS))

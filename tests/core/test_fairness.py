@@ -4,6 +4,7 @@ import pytest
 
 from shared.core import fairness, jobs
 from shared.core.jobs import State, Substate
+from shared.core.queues import QUEUES, queue_named
 from tests.core.test_jobs import DEADLINE, LEASE_S, NOW, queued, running
 
 WAITING = fairness.kept_waiting(queued(rank_at=NOW + 60))
@@ -65,3 +66,10 @@ def test_what_failed_is_replayed_with_all_its_attempts_under_its_next_epoch(stat
 def test_nothing_else_is_replayed(state: State) -> None:
     job = running(state=state)
     assert fairness.replayed(job, NOW) is job
+
+
+def test_a_queue_is_known_by_its_name_in_the_service_and_here() -> None:
+    """A busy worker puts a wake-up back where it came from."""
+    assert [queue_named(f"omni-{name}", "omni-") for name in QUEUES] == list(QUEUES)
+    assert [queue_named(name, "omni-") for name in QUEUES] == list(QUEUES)
+    assert queue_named("", "omni-") == queue_named("another", "omni-") == "gpu-lo"
