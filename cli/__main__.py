@@ -9,7 +9,7 @@ import click
 
 COMMANDS = {
     "up": "Starts the whole platform on this machine.",
-    "demo": "Shows a running platform at work: chat, stream, job, batch, limit.",
+    "demo": "Shows a platform at work: chat, stream, job, batch, webhook, limit.",
     "chat": "Asks a model and prints the answer as it comes.",
     "models": "Lists the models that may be asked.",
     "keys": "Makes, lists, changes, rotates and revokes API keys.",
@@ -17,6 +17,7 @@ COMMANDS = {
     "jobs": "Submits, watches and cancels long work.",
     "batch": "Submits, watches and fetches files of requests.",
     "files": "Uploads, lists, fetches and deletes files.",
+    "webhooks": "Tells of jobs' ends: secrets, deliveries, a receiver.",
     "test": "Runs every test that this machine can run.",
     "bench": "Measures this platform side by side with its peers.",
     "deploy": "Puts the platform on Google Cloud.",

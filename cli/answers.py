@@ -98,6 +98,12 @@ class Job(msgspec.Struct):
         return self.state in FINAL
 
 
+class JobNews(Job, kw_only=True):
+    """A job as its events tell of it."""
+
+    queue_position: int | None = None
+
+
 class Usage(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int
@@ -213,3 +219,26 @@ class IdPage(msgspec.Struct, Generic[T]):
     data: list[T]
     has_more: bool = False
     last_id: str | None = None
+
+
+class WebhookSecret(msgspec.Struct):
+    id: str
+    created_at: float
+    expires_at: float | None = None
+    secret: str = ""
+    """Its text, which no later answer holds."""
+
+
+class WebhookAttempt(msgspec.Struct):
+    at: float
+    status: int
+    reason: str = ""
+
+
+class WebhookDelivery(msgspec.Struct):
+    id: str
+    job_id: str
+    event: str
+    state: str
+    attempts: list[WebhookAttempt] = []
+    next_attempt_at: float | None = None

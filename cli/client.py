@@ -13,7 +13,7 @@ import msgspec
 
 from cli.answers import ErrorBody
 from cli.errors import START, BrokenOff, CliError, NoPlatform, Refused
-from cli.events import data_lines
+from cli.events import Event, data_lines, whole_events
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CONNECT_S = 5.0
@@ -67,8 +67,11 @@ class Client:
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Answer:
         return self._send("GET", path, params=query)
 
-    def post(self, path: str, body: object, timeout_s: float = ANSWER_S) -> Answer:
-        return self._send("POST", path, timeout=httpx.Timeout(timeout_s, connect=CONNECT_S), json=body)
+    def post(
+        self, path: str, body: object, timeout_s: float = ANSWER_S, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
+        return self._send("POST", path, timeout=timeout, json=body, headers=headers)
 
     def patch(self, path: str, body: object) -> Answer:
         return self._send("PATCH", path, json=body)
@@ -101,6 +104,18 @@ class Client:
                 response.read()
                 raise _refusal(response)
             yield EventStream(response.headers, data_lines(response.iter_bytes()))
+
+    @contextmanager
+    def events(self, path: str, headers: Mapping[str, str], silence_s: float) -> Iterator[Iterator[Event]]:
+        """The events at `path` as they come; CliError when there are none."""
+        timeout = httpx.Timeout(silence_s, connect=CONNECT_S)
+        with self._failures(), self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            if response.is_error:
+                response.read()
+                raise _refusal(response)
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise CliError(f"{response.url} gives no events.")
+            yield whole_events(response.iter_bytes())
 
     def with_key(self, api_key: str) -> "Client":
         """The same platform, asked with another key."""

@@ -1,17 +1,19 @@
 """The steps of the demo. Each asks a running platform for real, checks the answer and returns what it measured."""
 
+import queue
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cli import jobs, keys, models, talk
-from cli.answers import Completion, Job, Key, NewKey
+from cli import jobs, keys, models, talk, webhooks
+from cli.answers import Completion, Job, Key, NewKey, WebhookSecret
 from cli.client import INFERENCE_S, Answer, Client
 from cli.demo_batch import batch
 from cli.errors import CliError, Refused
 from cli.job_views import result_text, told
 from cli.narration import Narrator, Outcome
-from cli.progress import follow
+from cli.progress import follow_job
+from cli.receiver import Receiver, receiving
 
 REQUESTS_PER_MINUTE = 3
 REVOKED_WITHIN_S = 5.0
@@ -95,8 +97,45 @@ def _watched(stage: Stage, path: str) -> tuple[Job, float]:
         if elapsed_s > JOB_WITHIN_S and not job.is_final:
             raise CliError(f"The job is still {told(job)} after {JOB_WITHIN_S:g} s.")
 
-    done = follow(stage.client, path, show, stage.sleep, kind=Job).as_type(Job)
+    done = follow_job(stage.client, path, show, stage.sleep).as_type(Job)
     return done, stage.client.monotonic() - began
+
+
+def webhook(stage: Stage) -> str:
+    stage.narrator.asked(f"POST {webhooks.SECRETS}  a secret to sign with")
+    answer = stage.client.post(webhooks.SECRETS, {})
+    secret = answer.as_type(WebhookSecret)
+    stage.narrator.came(f"{_status(answer)}: {secret.id} (its text is told once, to whoever made it)")
+    try:
+        with receiving((secret.secret,)) as receiver:
+            return _told_of_a_job(stage, receiver)
+    finally:
+        stage.client.delete(f"{webhooks.SECRETS}/{secret.id}")
+
+
+def _told_of_a_job(stage: Stage, receiver: Receiver) -> str:
+    stage.narrator.asked(f"POST {jobs.PATH}  {jobs.CHAT}, with the webhook {receiver.url}")
+    messages = [{"role": "user", "content": "Say hello."}]
+    wanted = {"task": jobs.CHAT, "model": stage.model, "input": {"messages": messages, "max_tokens": 16}}
+    try:
+        answer = stage.client.post(jobs.PATH, wanted | {"webhook": {"url": receiver.url}})
+    except Refused as refused:
+        if refused.status != 400:
+            raise
+        stage.narrator.came(f"400: {refused.message}")
+        return "not tried: a platform in the cloud cannot reach a receiver on this machine, and refuses to"
+    stage.narrator.came(f"{_status(answer)}: {answer.as_type(Job).id}")
+    began = stage.client.monotonic()
+    try:
+        received = receiver.messages.get(timeout=JOB_WITHIN_S)
+    except queue.Empty:
+        raise CliError(f"No webhook came within {JOB_WITHIN_S:g} s.") from None
+    came_s = stage.client.monotonic() - began
+    if not received.is_genuine or received.payload is None:
+        raise CliError("A webhook came whose signature is wrong.")
+    kind = received.payload.type
+    stage.narrator.came(f"{kind} at the receiver after {came_s:.2f} s, webhook-id {received.id}, signature good")
+    return f"{kind} told {came_s:.2f} s after the job was made, signature good"
 
 
 def limit(stage: Stage) -> str:
@@ -174,5 +213,6 @@ STEPS: tuple[tuple[str, Callable[[Stage], str]], ...] = (
     ("Stream", stream),
     ("Job", job),
     ("Batch", batch),
+    ("Webhook", webhook),
     ("Limit", limit),
 )

@@ -5,7 +5,7 @@ from typing import Any
 import click
 import msgspec
 
-from cli.answers import Completion, Job, Page
+from cli.answers import Completion, Job, JobNews, Page
 from cli.client import Answer
 from cli.output import minute, printable, show_table
 from cli.paging import tell_of_more
@@ -38,6 +38,8 @@ def show_jobs(answer: Answer) -> None:
 def told(job: Job) -> str:
     """Where the job stands, in a few words."""
     words = job.state if job.is_final or not job.substate else f"{job.state} ({job.substate})"
+    if isinstance(job, JobNews) and job.queue_position:
+        words += f", number {job.queue_position} of the queue"
     if job.attempt:
         words += f", attempt {job.attempt} of {job.max_attempts}"
     if job.progress and job.progress.message and not job.is_final:

@@ -1,6 +1,7 @@
 """omni jobs: work that outlives the connection it was asked over."""
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote
 
@@ -16,9 +17,11 @@ from cli.models import first_model
 from cli.output import as_json, show_json, shown_by
 from cli.paging import page_query, paged
 from cli.places import named_by_caller
-from cli.progress import follow, shown
+from cli.progress import follow_job, shown
 
 PATH = "/api/v1/jobs"
+WAIT_S = 60
+"""How long the platform holds the answer to an order, at most."""
 CHAT = "chat_completions"
 MODEL_KINDS = {CHAT: "chat", "completions": "completion"}
 """What a task's model has to be able to do."""
@@ -48,7 +51,9 @@ def command() -> None:
     "--timeout", "timeout_s", type=click.IntRange(min=1), metavar="SECONDS", help="Longest run of an attempt."
 )
 @click.option("--attempts", "max_attempts", type=click.IntRange(1, 10), help="How often it is tried at most.")
-@click.option("--watch", "watching", is_flag=True, help="Wait for the end and print the result.")
+@click.option("--webhook", metavar="URL", help="Where to tell of the job's end; see 'omni webhooks'.")
+@click.option("--watch", "watching", is_flag=True, help="Follow the job to its end and print the result.")
+@click.option("--wait", "waiting", is_flag=True, help="The same without a word until then.")
 @as_json
 @connected
 def submit(
@@ -59,12 +64,14 @@ def submit(
     prompt: str | None,
     max_tokens: int | None,
     model: str | None,
+    webhook: str | None,
     watching: bool,
+    waiting: bool,
     as_json: bool,
     metadata: tuple[str, ...],
     **terms: str | int | None,
 ) -> None:
-    """Submits a job and prints its id, or, with --watch, its result.
+    """Submits a job and prints its id, or, with --watch or --wait, its result.
 
     \b
     Examples:
@@ -78,9 +85,12 @@ def submit(
     else:
         task, wanted = _given(task, given or "")
     given_terms = {name: value for name, value in terms.items() if value is not None} | _noted(metadata)
-    answer = client.post(PATH, _request(client, task, wanted, model) | given_terms)
-    if watching:
-        _watch(client, answer.as_type(Job).id, as_json=as_json)
+    order = _request(client, task, wanted, model) | given_terms | ({"webhook": {"url": webhook}} if webhook else {})
+    answer = client.post(PATH, order, WAIT_S + 10, {"prefer": f"wait={WAIT_S}"} if waiting and not watching else None)
+    if answer.as_type(Job).is_final:
+        _show_end(answer, as_json=as_json)
+    elif watching or waiting:
+        _watch(client, answer.as_type(Job).id, as_json=as_json, quietly=not watching)
     elif as_json:
         show_json(answer)
     else:
@@ -214,14 +224,23 @@ def _read(given: str) -> dict[str, Any]:
         raise click.UsageError(f"--input holds no JSON object: {error}.") from None
 
 
-def _watch(client: Client, job_id: str, *, as_json: bool) -> None:
-    """Follows the job and shows how it ended; exit status 1 unless it succeeded."""
+def _watch(client: Client, job_id: str, *, as_json: bool, quietly: bool = False) -> None:
+    """Follows the job and shows how it ended."""
     try:
-        with shown() as show:
-            answer = follow(client, path(job_id), show, kind=Job)
+        with nullcontext(_in_silence) if quietly else shown() as show:
+            answer = follow_job(client, path(job_id), show)
     except KeyboardInterrupt:
         click.echo(f"No longer watching; the job goes on. See 'omni jobs watch {job_id}'.", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
+    _show_end(answer, as_json=as_json)
+
+
+def _in_silence(_job: Job) -> None:
+    """Shows nothing."""
+
+
+def _show_end(answer: Answer, *, as_json: bool) -> None:
+    """Exit status 1 unless the job succeeded."""
     (show_json if as_json else show_job)(answer)
     if answer.as_type(Job).state != "succeeded":
         raise click.exceptions.Exit(1)

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import click
@@ -12,7 +13,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from cli.answers import Batch, Job
 from cli.client import Answer, Client
-from cli.errors import BrokenOff, NoPlatform, Refused
+from cli.errors import BrokenOff, CliError, NoPlatform, Refused
+from cli.job_events import Follower
 from cli.job_views import told
 
 FIRST_PAUSE_S, SLOWER, LONGEST_PAUSE_S = 0.1, 1.3, 2.0
@@ -24,10 +26,30 @@ Sleep = Callable[[float], None]
 T = TypeVar("T", Job, Batch)
 
 
-def follow(client: Client, path: str, show: Callable[[T], None], sleep: Sleep = time.sleep, *, kind: type[T]) -> Answer:
-    """Asks for a job or a batch, ever more slowly, until it is final; `show` sees every state on the way."""
+def follow_job(client: Client, path: str, show: Show, sleep: Sleep = time.sleep) -> Answer:
+    """The job's end; `show` sees every state on the way. By the job's events as long as there are some."""
+    return follow(client, path, show, sleep, kind=Job, told=partial(_told, Follower(client, path), show))
+
+
+def nothing() -> None:
+    """Where there are no events."""
+
+
+def follow(
+    client: Client,
+    path: str,
+    show: Callable[[T], None],
+    sleep: Sleep = time.sleep,
+    *,
+    kind: type[T],
+    told: Callable[[], Answer | None] = nothing,
+) -> Answer:
+    """Asks for a job or a batch, ever more slowly, until it is final; `show` sees every state on the way. `told` gives
+    the end where that is known without asking."""
     pause_s = FIRST_PAUSE_S
     while True:
+        if end := told():
+            return end
         answer = _patiently(client, path, sleep)
         found = answer.as_type(kind)
         show(found)
@@ -35,6 +57,17 @@ def follow(client: Client, path: str, show: Callable[[T], None], sleep: Sleep = 
             return answer
         sleep(pause_s)
         pause_s = min(pause_s * SLOWER, LONGEST_PAUSE_S)
+
+
+def _told(follower: Follower, show: Show) -> Answer | None:
+    """The end, if the events lead there."""
+    with suppress(CliError), follower.news() as news:
+        for job in news:
+            if isinstance(job, Answer):
+                show(job.as_type(Job))
+                return job
+            show(job)
+    return None
 
 
 def _patiently(client: Client, path: str, sleep: Sleep) -> Answer:

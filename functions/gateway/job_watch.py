@@ -18,7 +18,7 @@ from shared.core.jobs import Job
 from shared.job_reading import JobReader
 from shared.ports.clock import Clock
 
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S, SHARE = 0.1, 5.0, 0.15
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S, SHARE = 0.1, 2.0, 0.1
 THREADS = 8
 """Of its own: a store that hangs must not keep other work from the event loop's threads."""
 

@@ -3,16 +3,16 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.cli.batch_platform import BatchPlatform
+from tests.cli.platform_hooks import Hooks, Said, problem
 
 MODEL = "smollm2-135m-instruct"
 MASTER = "master-key-test"
-REQUEST_ID = "req_test"
 
 
 class Breaks(Exception):
@@ -30,19 +30,6 @@ class Asked:
     @property
     def key(self) -> str:
         return self.headers.get("authorization", "").removeprefix("Bearer ")
-
-
-@dataclass
-class Said:
-    status: int
-    body: Any
-    """JSON, or an iterator of bytes that is streamed."""
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-def problem(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> Said:
-    error = {"message": message, "type": "test", "param": None, "code": code}
-    return Said(status, {"error": error, "request_id": REQUEST_ID}, headers or {})
 
 
 def stream(*events: object) -> Iterator[bytes]:
@@ -79,6 +66,7 @@ class Platform:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.batches = BatchPlatform()
+        self.hooks = Hooks()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -110,6 +98,8 @@ class Platform:
             case method, ["v1", "files" | "uploads" | "batches" as kind, *rest]:
                 status, body = self.batches.answer(method, [kind, *rest], asked.body, COMPLETION)
                 return Said(status, body) if body is not None else problem(404, "There is no such thing.", "not_found")
+            case method, ["api", "v1", "webhooks", *rest]:
+                return self.hooks.answer(method, rest, asked.body)
         return problem(404, "There is nothing at this address.", "not_found")
 
     def _refusal(self, asked: Asked) -> Said | None:
@@ -149,6 +139,8 @@ class Platform:
             case "POST", []:
                 job = _job(f"job{len(self.jobs)}", asked.body["task"])
                 self.jobs[job["id"]] = job
+                if hook := asked.body.get("webhook"):
+                    self.hooks.tell(hook["url"], job)
                 return Said(202, job)
             case "GET", []:
                 return _page(list(self.jobs.values()))

@@ -12,6 +12,7 @@ from shared.web.schemas.jobs import JobList, JobView
 from shared.web.schemas.keys import KeyList, KeyView, NewKey
 from shared.web.schemas.models import ModelCard
 from shared.web.schemas.system import ErrorBody, Problem
+from shared.web.schemas.webhooks import NewWebhookSecret, WebhookAttempt, WebhookDelivery
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,9 @@ from shared.web.schemas.system import ErrorBody, Problem
     [
         (answers.Job, JobView),
         (answers.Key, KeyView),
+        (answers.WebhookSecret, NewWebhookSecret),
+        (answers.WebhookDelivery, WebhookDelivery),
+        (answers.WebhookAttempt, WebhookAttempt),
         (answers.NewKey, NewKey),
         (answers.ModelCard, ModelCard),
         (answers.Completion, ChatResponse),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Omni
-from tests.cli.platform import ENDING, MODEL, Asked, Breaks, Platform, Said, chunk, problem, stream
+from tests.cli.platform import ENDING, MODEL, Asked, Breaks, Platform, chunk, stream
+from tests.cli.platform_hooks import Said, problem
 
 CHAT = "POST", "/v1/chat/completions"
 

@@ -10,13 +10,14 @@ from cli.client import Client
 from cli.errors import CliError
 from cli.narration import Narrator
 from tests.cli.conftest import Omni
-from tests.cli.platform import MASTER, MODEL, Asked, Platform, Said, problem, stream
+from tests.cli.platform import MASTER, MODEL, Asked, Platform, stream
+from tests.cli.platform_hooks import Said, problem
 
 
 def test_every_step_is_shown_and_counted(omni: Omni, platform: Platform) -> None:
     result = omni("demo")
     assert result.exit_code == 0, result.stdout
-    assert "5 of 5 steps worked" in result.stdout
+    assert "6 of 6 steps worked" in result.stdout
     assert "retry-after: 42" in result.stdout
     assert "429 at request 4 (Retry-After 42 s)" in result.stdout
     assert all(key["revoked_at"] for key in platform.keys.values())
@@ -32,7 +33,7 @@ def test_a_failed_step_fails_the_demo_and_the_others_go_on(omni: Omni, platform:
     result = omni("demo")
     assert result.exit_code == 1
     assert "✗ The job is failed: It broke." in result.stdout
-    assert "4 of 5 steps worked" in result.stdout
+    assert "5 of 6 steps worked" in result.stdout
 
 
 def test_an_answer_without_text_is_a_failure(omni: Omni, platform: Platform) -> None:
@@ -71,6 +72,28 @@ def test_a_job_that_never_ends_is_a_failure(platform: Platform) -> None:
     platform.ending = {"state": "running"}
     with pytest.raises(CliError, match=r"The job is still running, attempt 1 of 3 after 120 s\."):
         perform(demo_steps.job, platform)
+
+
+def test_a_platform_that_cannot_reach_this_machine_does_not_fail_the_demo(omni: Omni, platform: Platform) -> None:
+    usual = platform.answer
+
+    def in_the_cloud(asked: Asked) -> Said:
+        if asked.path == "/api/v1/jobs" and asked.body and "webhook" in asked.body:
+            return problem(400, "'webhook.url' must begin with https://.", "invalid_value")
+        return usual(asked)
+
+    platform.answer = in_the_cloud  # type: ignore[method-assign]
+    result = omni("demo")
+    assert result.exit_code == 0
+    assert "✓ Webhook  not tried" in result.stdout
+
+
+def test_a_webhook_that_somebody_else_signed_is_a_failure(omni: Omni, platform: Platform) -> None:
+    platform.hooks.signs_with = "whsec_" + "b3RoZXI=" * 4
+    result = omni("demo")
+    assert result.exit_code == 1
+    assert "✗ A webhook came whose signature is wrong." in result.stdout
+    assert platform.hooks.secrets == {}
 
 
 def test_a_revoked_key_that_goes_on_working_is_a_failure(platform: Platform) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.cli.conftest import Omni
-from tests.cli.platform import Asked, Breaks, Platform, Said, problem, stream
+from tests.cli.platform import Asked, Breaks, Platform, stream
+from tests.cli.platform_hooks import Said, problem
 
 COMMANDS = [
     ("models",),

@@ -11,7 +11,8 @@ from typing import IO
 
 import pytest
 
-from tests.cli.platform import ENDING, MASTER, Asked, Platform, Said, chunk, stream
+from tests.cli.platform import ENDING, MASTER, Asked, Platform, chunk, stream
+from tests.cli.platform_hooks import Said
 
 PROGRAM = """
 import signal

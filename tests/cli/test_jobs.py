@@ -1,6 +1,7 @@
 """Jobs from submission to result; a job that does not succeed is a non-zero exit status."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from cli import progress
 from cli.answers import Job
 from cli.client import Client
 from cli.errors import NoPlatform
+from cli.receiver import receiving
 from tests.cli.conftest import Omni
-from tests.cli.platform import MASTER, MODEL, Asked, Platform, Said, problem
+from tests.cli.platform import MASTER, MODEL, Asked, Platform
+from tests.cli.platform_hooks import Said, problem
 
 FAILED = {"state": "failed", "error": {"code": "bad_input", "message": "The model refused.", "retryable": False}}
 MESSAGES = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -146,3 +149,44 @@ def test_watching_gives_a_restarting_platform_half_a_minute(platform: Platform) 
     with Client(platform.base_url, MASTER) as client, pytest.raises(NoPlatform):
         progress.follow(client, "/api/v1/jobs/j", lambda _: None, waits.append, kind=Job)
     assert sum(waits) == progress.PATIENCE_S
+
+
+def events(*named: tuple[str, object]) -> Iterator[bytes]:
+    for name, data in named:
+        yield f"id: {name}1\nevent: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+STATE = {"state": "queued", "substate": "dispatched", "attempt": 0, "max_attempts": 3, "queue_position": 3}
+RUNNING = STATE | {"state": "running", "substate": None, "attempt": 1, "queue_position": None}
+
+
+def test_watching_follows_the_jobs_events(omni: Omni, platform: Platform) -> None:
+    omni("jobs", "submit", "--prompt", "Hello")
+    end = platform.jobs["job0"] | platform.ending | {"finished_at": 1700000002.5}
+    told = (("state", STATE), ("state", RUNNING), ("progress", {"fraction": 0.5, "message": "half"}), ("result", end))
+    platform.instead["GET", "/api/v1/jobs/job0/events"] = lambda _: Said(200, events(*told))
+    result = omni("jobs", "watch", "job0")
+    assert (result.exit_code, result.stdout) == (0, "Paris.\n")
+    assert "queued (dispatched), number 3 of the queue" in result.stderr
+    assert "running, attempt 1 of 3, half" in result.stderr
+    assert [asked.path for asked in platform.asked[-1:]] == ["/api/v1/jobs/job0/events"]
+
+
+def test_a_stream_that_breaks_off_is_taken_up_where_it_ended(omni: Omni, platform: Platform) -> None:
+    omni("jobs", "submit", "--prompt", "Hello")
+    platform.instead["GET", "/api/v1/jobs/job0/events"] = lambda _: Said(200, events(("state", STATE)))
+    assert omni("jobs", "watch", "job0").exit_code == 0
+    ids = [asked.headers.get("last-event-id") for asked in platform.asked if asked.path.endswith("/events")]
+    assert ids[:2] == [None, "state1"]
+
+
+def test_waiting_holds_the_order_and_says_nothing_until_the_end(omni: Omni, platform: Platform) -> None:
+    platform.hooks.signs_with = "whsec_" + "c2VjcmV0" * 5
+    with receiving(()) as receiver:
+        result = omni("jobs", "submit", "--prompt", "Hello", "--wait", "--webhook", receiver.url)
+        receiver.messages.get(timeout=10)
+    assert (result.exit_code, result.stdout) == (0, "Paris.\n")
+    assert "running" not in result.stderr
+    order = next(asked for asked in platform.asked if asked.method == "POST")
+    assert order.headers["prefer"] == "wait=60"
+    assert order.body["webhook"] == {"url": receiver.url}

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.cli.conftest import Omni
-from tests.cli.platform import MODEL, Platform, Said
+from tests.cli.platform import MODEL, Platform
+from tests.cli.platform_hooks import Said
 
 
 def test_models_are_a_table(omni: Omni) -> None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from tests.cli.conftest import Omni
-from tests.cli.platform import Asked, Platform, Said
+from tests.cli.platform import Asked, Platform
+from tests.cli.platform_hooks import Said
 
 SUMS: dict[str, Any] = {
     "requests": 1200,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Omni
-from tests.cli.platform import Asked, Platform, Said
+from tests.cli.platform import Asked, Platform
+from tests.cli.platform_hooks import Said
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +22,7 @@ def test_a_platform_that_works_leaves_a_report_that_says_so(omni: Omni, tmp_path
     told = json.loads(report.read_text())
     assert told["worked"] is True
     assert [step["step"] for step in told["steps"]] == [
-        "Health", "Chat", "Stream", "Job", "Batch", "Limit", "Embedding",
+        "Health", "Chat", "Stream", "Job", "Batch", "Webhook", "Limit", "Embedding",
     ]  # fmt: skip
     page = report.with_suffix(".md").read_text()
     assert all(f"| {step['step']} | yes |" in page for step in told["steps"])
