@@ -11,17 +11,19 @@ that answers at once. Measured are
 """
 
 import argparse
+import http.client
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from bench import omni, results, stream_upstream
 from bench.jobs_report import Plan, Report, Round, text
@@ -32,7 +34,7 @@ from bench.surroundings import Surroundings
 from shared.settings import Settings
 
 PATH = "/api/v1/jobs"
-POLL_S = 0.05
+POLL_S = 0.2
 PATIENCE_S = 600.0
 QUICK = Plan(rounds=1, single=5, burst=40, callers=2, backlog=40, few=4, answer_s=0.02)
 KEY_A, KEY_B = "master-key-a-bench", "master-key-b-bench"
@@ -76,11 +78,13 @@ class Stack:
     def __init__(self, servers: list[Server], base_url: str, model: str) -> None:
         self.servers = servers
         self._base_url = base_url
+        self._address = base_url.removeprefix("http://")
         self._wanted = {
             "task": "chat_completions",
             "model": model,
             "input": {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1},
         }
+        self._body = msgspec.json.encode(self._wanted)
 
     def single(self, number: int) -> tuple[list[float], list[float]]:
         """Seconds to enqueue, and from the creation to the start, of jobs that run one after the other."""
@@ -120,12 +124,22 @@ class Stack:
 
     def _send(self, key: str, number: int, callers: int) -> list[str]:
         def send(share: int) -> list[str]:
-            with self._client(key) as client:
-                return [str(self._submit(client)["id"]) for _ in range(share)]
+            with closing(http.client.HTTPConnection(self._address, timeout=PATIENCE_S)) as connection:
+                return [self._post(connection, key) for _ in range(share)]
 
         shares = [number // callers + (each < number % callers) for each in range(callers)]
         with ThreadPoolExecutor(callers) as threads:
             return [job_id for sent in threads.map(send, shares) for job_id in sent]
+
+    def _post(self, connection: http.client.HTTPConnection, key: str) -> str:
+        """As `_submit`, for half the processor time: the load must not be what limits."""
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        connection.request("POST", PATH, self._body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status != http.client.ACCEPTED:
+            raise BenchError(f"{PATH} answered {answer.status}: {content[:300]!r}")
+        return str(msgspec.json.decode(content)["id"])
 
     def _submit(self, client: httpx.Client) -> dict[str, Any]:
         return _answer(client.post(PATH, json=self._wanted))
@@ -136,7 +150,7 @@ class Stack:
         while (job := _answer(client.get(f"{PATH}/{job_id}")))["finished_at"] is None:
             if job["error"] or time.perf_counter() > give_up_at:
                 raise BenchError(f"job {job_id} is {job['state']} ({job['substate']}): {job['error']}")
-            time.sleep(POLL_S / 10)
+            time.sleep(POLL_S / 40)
         if job["state"] != "succeeded":
             raise BenchError(f"job {job_id} has {job['state']}: {job['error']}")
         return job

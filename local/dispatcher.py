@@ -84,17 +84,24 @@ class Dispatcher:
 
     def _start_due(self, pool: Pool, group: asyncio.TaskGroup) -> None:
         """Starts what there is room for. The tasks in flight are the longest due and come first in the answer."""
+        free = pool.most - sum(len(self._in_flight[queue]) for queue in pool.queues)
+        if free <= 0:
+            return
+        due = {queue: self._due(queue, free) for queue in pool.queues}
         for queue, most in pool.turns():
             flying = self._in_flight[queue]
-            room = min(most - len(flying), pool.most - sum(len(self._in_flight[each]) for each in pool.queues))
-            if room <= 0:
-                continue
-            due: list[Delivery] = []
-            with _passing_over_outages():
-                due = self._queue.due(queue, len(flying) + room)
-            for delivery in [each for each in due if each.task.name not in flying][:room]:
+            while free and due[queue] and len(flying) < most:
+                delivery, free = due[queue].pop(0), free - 1
                 flying.add(delivery.task.name)
                 group.create_task(self._deliver(delivery, pool, group))
+
+    def _due(self, queue: str, most: int) -> list[Delivery]:
+        """Those that are not being delivered yet."""
+        flying = self._in_flight[queue]
+        due: list[Delivery] = []
+        with _passing_over_outages():
+            due = self._queue.due(queue, len(flying) + most)
+        return [each for each in due if each.task.name not in flying][:most]
 
     async def _deliver(self, delivery: Delivery, pool: Pool, group: asyncio.TaskGroup) -> None:
         try:
