@@ -20,6 +20,10 @@ RECORDED = "omni.recorded"
 """A field of messages that is no server's business."""
 
 
+SHORTEST_KEY = 12
+"""What is shorter is no key, and may well stand in one."""
+
+
 class Exchange:
     __slots__ = (
         "answered_from",
@@ -68,7 +72,7 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(self.raw_headers)
         self.peer: str = client[0] if (client := scope.get("client")) else ""
         """What the server says of the connection's other end; see shared.core.addresses for what it is worth."""
-        self.request_id = request_id(self.header(b"x-request-id"))
+        self.request_id = request_id(self._id_of_its_own())
         self.route: Route | None = None
         self.caller: Caller | None = None
         self.content: bytes | None = None
@@ -107,6 +111,13 @@ class Exchange:
     def header(self, name: bytes) -> str:
         """A request header by its lower-case name; empty when it was not sent."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def _id_of_its_own(self) -> str:
+        """The caller's, unless it is the key that it sends, which would be logged and told to upstreams."""
+        given = self.header(b"x-request-id")
+        if len(given) < SHORTEST_KEY:
+            return given
+        return "" if any(given in self.header(name) for name in (b"authorization", b"x-api-key")) else given
 
     def header_lines(self, name: bytes) -> str:
         """All lines of a request header, in their order, joined by commas."""

@@ -38,8 +38,8 @@ def test_a_function_gets_path_query_and_body(world: World) -> None:
 
 
 def test_a_path_is_passed_on_as_it_was_asked_for(world: World) -> None:
-    world.request("GET", "/v1/models/x%2f..%2f..%2f..%2fmetrics%3Fa")
-    assert world.upstream.requests[0].url == "http://routes/internal/v1/models/x/../../../metrics%3Fa"
+    world.request("GET", "/v1/models/x%2f..y%2fmetrics%3Fa")
+    assert world.upstream.requests[0].url == "http://routes/internal/v1/models/x/..y/metrics%3Fa"
 
 
 def test_x_api_key_is_as_good_as_a_bearer_token(world: World) -> None:

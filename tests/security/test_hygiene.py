@@ -112,7 +112,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 @given(
     route=st.sampled_from(ROUTES),
     key=st.sampled_from(["static", "managed", "wrong", "none"]),
-    place=st.sampled_from(["authorization", "x-api-key", "query", "cookie", "basic"]),
+    place=st.sampled_from(["authorization", "x-api-key", "query", "cookie", "basic", "x-request-id"]),
     failure=st.sampled_from(sorted(FAILURES)),
     body=st.sampled_from(sorted(BODIES)),
     model=st.sampled_from(["small", "elsewhere"]),
@@ -181,6 +181,8 @@ def _with_key(key: str, place: str) -> tuple[dict[str, str], dict[str, str]]:
             return {}, {}
         case "authorization":
             return {"authorization": f"Bearer {key}"}, {}
+        case "x-request-id":
+            return {"x-api-key": key, "x-request-id": key}, {}
         case "basic":
             return {"authorization": f"Basic {key}"}, {}
         case "query":
