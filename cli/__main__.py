@@ -24,6 +24,7 @@ COMMANDS = {
     "destroy": "Takes it down again.",
     "cost": "Estimates the monthly bill.",
     "smoke": "Tries a platform out and writes a report.",
+    "chaos": "Kills and stops workers while jobs run, and counts what was lost.",
     "lint": "Checks style, types and import rules.",
     "sbom": "Lists every package that runs, as CycloneDX.",
     "package": "Packs the Cloud Functions for Terraform.",

@@ -7,6 +7,7 @@ the functions' server forks once the application is built, so nothing may call F
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ BODY, MARK = "body", "mark"
 NOT_AVAILABLE = "The store is not available."
 TIMEOUT_S = 5.0
 """Connecting included."""
+TIME_KEPT_S = 60.0
+"""How long the server's time is believed; what a clock that only measures differences is off by then is nothing."""
+CLOCK = ("clock", "now")
+"""A document that is never there: reading it tells the server's time."""
 CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.max_receive_message_length", -1),
@@ -67,6 +72,8 @@ class Firestore:
         self._client: tuple[int, FirestoreClient] | None = None
         """With the process that made it."""
         self._making = threading.Lock()
+        self._told = 0.0, 0.0
+        """The server's time when it was last heard, and ours (monotonic) then."""
 
     def path(self, collection: str, key: str) -> str:
         return f"{self.root}/documents/{collection}/{key}"
@@ -88,7 +95,17 @@ class Firestore:
         documents |= {answer.found.name: answer.found for answer in answers if "found" in answer}
         if documents.keys() != set(paths):
             raise Unavailable(NOT_AVAILABLE, detail="Firestore's answer lacks documents that were asked for")
-        return Reading(documents, answers[-1].read_time, b"".join(answer.transaction for answer in answers))
+        at = answers[-1].read_time
+        self._told = at.timestamp(), time.monotonic()
+        return Reading(documents, at, b"".join(answer.transaction for answer in answers))
+
+    def now(self) -> float:
+        """The server's time, seconds since 1970: what it told last and what has passed since, or else what it tells."""
+        told, at = self._told
+        passed_s = time.monotonic() - at
+        if told and passed_s < TIME_KEPT_S:
+            return told + passed_s
+        return self.read(self.path(*CLOCK)).at.timestamp()
 
     def commit(self, writes: "Sequence[Write]", transaction: bytes = b"") -> None:
         """All or nothing; Contended or Exists when a write's precondition fails. After Unavailable it is not known

@@ -18,7 +18,7 @@ import msgspec
 
 from shared.core.errors import Unavailable
 from shared.core.positions import Position, from_cursor, to_cursor
-from shared.firestore import BODY, MARK, Contended, Exists, Firestore
+from shared.firestore import BODY, CLOCK, MARK, Contended, Exists, Firestore
 from shared.ports.store import (
     INDEXES,
     AlreadyExists,
@@ -41,8 +41,6 @@ EXPIRY = "expire_at"
 MOST_TIME_S = 10.0
 """How long a transaction is tried again while others are faster."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.5
-CLOCK = ("clock", "now")
-"""A document that is never there: reading it tells the server's time."""
 RESERVED = re.compile(r"\.{1,2}|__.*__", re.DOTALL)
 
 _encode = msgspec.json.Encoder().encode
@@ -101,6 +99,7 @@ class FirestoreTransaction:
         self._firestore = firestore
         self._mark = mark
         self._at: datetime | None = None
+        self._now = 0.0
         self._seen: dict[str, Stored | None] = {}
         self._puts: dict[str, Stored | None] = {}
         """What becomes of a document; None: deleted."""
@@ -108,9 +107,8 @@ class FirestoreTransaction:
 
     @property
     def now(self) -> float:
-        if self._at is None:
-            self._at = self._firestore.read(self._firestore.path(*CLOCK)).at
-        return self._at.timestamp()
+        self._now = self._now or (self._at.timestamp() if self._at else self._firestore.now())
+        return self._now
 
     def get(self, collection: str, key: str) -> Document | None:
         if self._puts:

@@ -16,6 +16,7 @@ from shared.core.job_documents import to_document
 from shared.core.jobs import Job
 from shared.core.queues import QUEUES
 from shared.jobs import JobOrder, Jobs
+from shared.ports.clock import Clock
 from shared.ports.queue import Delivery, Task
 from shared.ports.store import Document, Page, Query, Store, Transaction
 from shared.settings import Settings
@@ -95,9 +96,9 @@ class BreakableQueue(SqliteQueue):
 class Bench:
     """Everything that jobs are made of, and short ways to use it."""
 
-    def __init__(self, folder: Path, tenant_jobs: int = 100_000) -> None:
+    def __init__(self, folder: Path, tenant_jobs: int = 100_000, store: Callable[[Clock], Store] | None = None) -> None:
         self.clock = FakeClock()
-        self.store = CountingStore(SqliteStore(folder / "omni.db", self.clock))
+        self.store = CountingStore(store(self.clock) if store else SqliteStore(folder / "omni.db", self.clock))
         self.queue = BreakableQueue(folder / "queue.db", self.clock)
         self.blobs = FileBlobs(folder / "blobs")
         numbers = itertools.count(1)
