@@ -4,7 +4,7 @@ data "google_project" "this" {
 
 locals {
   rows          = { for row in jsondecode(file("${path.module}/../functions/routes.json")) : row.name => row }
-  functions     = { for name, row in local.rows : name => row if row.kind != "inference" }
+  functions     = { for name, row in local.rows : name => row if !contains(["inference", "stream"], row.kind) }
   function_rows = { for name, row in local.rows : name => row if row.kind == "function" }
   schedules     = { for name, row in local.rows : name => row if row.kind == "schedule" }
   queue_targets = { for name, row in local.rows : name => row if row.kind == "task" }

@@ -5,7 +5,7 @@ from functions.routes.context import Context
 from shared import manifest
 from shared.batches import BatchOrder
 from shared.core.batches import RETENTION_S
-from shared.core.errors import InvalidRequest, NotFound, PermissionDenied
+from shared.core.errors import InvalidRequest, NotFound
 from shared.core.fairness import WEIGHTS
 from shared.files import BATCH
 from shared.web.incoming import Incoming
@@ -13,15 +13,11 @@ from shared.web.reply import Reply
 from shared.web.schemas.batches import BatchRequest
 from shared.web.validation import parse
 
-NO_BATCH = "batch_not_budgeted"
-
 
 def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(BatchRequest, incoming.body, context.settings.max_json_depth)
     caller = incoming.caller
     _check(wanted, caller.tenant, context)
-    if context.budgets.applying_to(caller):
-        raise PermissionDenied("A batch counts against no budget, so callers with one may not begin it.", code=NO_BATCH)
     expires_after = wanted.output_expires_after
     batch = context.batches.create(
         BatchOrder(

@@ -63,7 +63,7 @@ def ended(client: openai.OpenAI, batch_id: str, within_s: float = 120) -> Any:
 
 
 def test_the_documented_example_prints_an_answer_to_each_question(stack: RunningStack, tmp_path: Path) -> None:
-    (code,) = EXAMPLE.findall((CHECKOUT / "docs/50-batches.md").read_text())
+    (code,) = EXAMPLE.findall((CHECKOUT / "docs/45-batches.md").read_text())
     environment = os.environ | {"OPENAI_BASE_URL": f"{stack.base_url}/v1", "OPENAI_API_KEY": stack.api_key}
     ran = subprocess.run(
         [sys.executable, "-c", code],
