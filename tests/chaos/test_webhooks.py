@@ -11,13 +11,22 @@ from standardwebhooks import Webhook
 from shared.adapters.httpx_courier import HttpxCourier
 from shared.core.webhooks import RETRY_AFTER_S, State
 from tests import hooks
+from tests.chaos.conftest import ClockedStore
+from tests.fakes import FakeClock
+from tests.firestore_emulator import FirestoreEmulator
 from tests.hooks import Hook, status
 from tests.webhooks.post import QUICK_S, Post
 
 
 @pytest.fixture
-def post(tmp_path: Path) -> Post:
-    return Post(tmp_path)
+def post(state: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Post]:
+    if state == "sqlite":
+        yield Post(tmp_path)
+        return
+    emulator: FirestoreEmulator = request.getfixturevalue("firestore")
+    clock, store = FakeClock(), emulator.store()
+    yield Post(tmp_path, store=ClockedStore(store, clock), clock=clock)
+    store.close()
 
 
 @pytest.fixture

@@ -26,8 +26,10 @@ QUICK_S = 0.5
 class Post:
     """Everything that webhooks are made of, and short ways to use it."""
 
-    def __init__(self, folder: Path, store: Store | None = None, courier: Courier | None = None) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self, folder: Path, store: Store | None = None, courier: Courier | None = None, clock: FakeClock | None = None
+    ) -> None:
+        self.clock = clock or FakeClock()
         self.store = CountingStore(store or SqliteStore(folder / "omni.db", self.clock))
         self.queue = SqliteQueue(folder / "queue.db", self.clock)
         self.source = FakeSecrets(OMNI_WEBHOOK_KEY="platform-key")
