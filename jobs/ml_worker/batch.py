@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from jobs.ml_worker.engine_inference import EngineInference
-from jobs.ml_worker.engines.llama_cpp import LlamaCpp
+from jobs.ml_worker.engines.choice import chosen
 from jobs.ml_worker.inference import Inference
-from jobs.ml_worker.model import NONE, OK, ServedModel
+from jobs.ml_worker.model import OK, ServedModel
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
@@ -107,7 +107,7 @@ def main() -> int:
 
 async def _serve(settings: Settings, ports: Ports) -> int:
     """With the model loaded first; without one no line could be answered."""
-    engine = None if settings.worker_model == NONE else LlamaCpp(settings)
+    engine = chosen(settings, ports.upstream, ports.secrets)
     model = ServedModel(settings, engine, ports.upstream)
     loading = asyncio.create_task(model.keep_running())
     try:

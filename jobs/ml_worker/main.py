@@ -12,16 +12,14 @@ from starlette.routing import Route
 
 from jobs.ml_worker.edge import Edge
 from jobs.ml_worker.engine_inference import EngineInference
+from jobs.ml_worker.engines.choice import chosen
 from jobs.ml_worker.engines.engine import Engine
-from jobs.ml_worker.engines.llama_cpp import LlamaCpp
-from jobs.ml_worker.engines.openai_http import OpenAIHttp
-from jobs.ml_worker.model import NONE, ServedModel
+from jobs.ml_worker.model import ServedModel
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
 from shared.budget_policy import BudgetPolicy
 from shared.catalogue import Catalogue
-from shared.core.engine_kinds import EngineKind
 from shared.identity import Authenticator
 from shared.limit_policy import LimitPolicy, tier_limits
 from shared.readiness import Remembered, Services, secrets_check
@@ -33,8 +31,6 @@ from shared.web.system import SystemPages
 from shared.web.system_door import SystemDoor
 from shared.wiring import Ports
 
-ENGINE_KEY = "OMNI_WORKER_ENGINE_KEY"
-"""The secret with the key of an engine's server by address, should it want one."""
 JOBS_MAY_END_WITHIN_S = 1.0
 STREAMS_MAY_END_WITHIN_S = 6.0
 CANCEL_AFTER_S = 9
@@ -68,7 +64,7 @@ def main() -> None:
     telemetry.start_logging("worker", settings.log_level)
     reporting.start_errors(settings, "worker")
     ports = Ports(settings)
-    worker = build(settings, ports, _engine(settings, ports))
+    worker = build(settings, ports, chosen(settings, ports.upstream, ports.secrets))
     config = uvicorn.Config(
         worker.application,
         settings.host,
@@ -81,14 +77,6 @@ def main() -> None:
         timeout_graceful_shutdown=CANCEL_AFTER_S,
     )
     WorkerServer(config, worker.wind_down).run()
-
-
-def _engine(settings: Settings, ports: Ports) -> Engine | None:
-    if settings.worker_model == NONE:
-        return None
-    if settings.worker_engine is EngineKind.LLAMA_CPP:
-        return LlamaCpp(settings)
-    return OpenAIHttp(settings, ports.upstream, ports.secrets.get(ENGINE_KEY) or "")
 
 
 def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:

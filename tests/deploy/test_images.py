@@ -32,6 +32,7 @@ def test_the_worker_on_cpus_is_built_and_answers(tmp_path: Path) -> None:
     worker = image.build(CHECKOUT / "jobs" / "ml_worker" / "Dockerfile.cpu", tmp_path / "image")
     base_url, log = f"http://127.0.0.1:{(port := free_port())}", tmp_path / "log"
     settings = {"API_KEYS": "prod-key-acme-1", "OMNI_SIGNING_KEY": "signing", "RUN_AS_INTERNAL": "0"}
+    settings |= {"OMNI_SYSTEM_ACCOUNTS": "tasks@example.com"}
     with worker.running(log, PORT=str(port), HOST="127.0.0.1", **settings) as process:
 
         def is_ready() -> Any:

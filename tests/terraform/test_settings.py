@@ -1,11 +1,15 @@
 """Terraform and the code agree on the names of settings."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import fields
+from importlib.util import find_spec
+from typing import Any
 
 from shared import manifest
 from shared.core.queues import QUEUES
 from shared.settings import Settings
-from tests.terraform.program import PROJECT, WHOLE, Plan
+from tests.terraform.program import CHECKOUT, PROJECT, WHOLE, Plan
 from tests.terraform.test_functions import OF_JOBS
 
 FRAMEWORK = {"FUNCTION_USE_ASGI", "THREADS"}
@@ -48,6 +52,13 @@ def test_what_deals_with_jobs_finds_the_queues(whole: Plan) -> None:
         assert environment["OMNI_TASKS_ACCOUNT"] == f"omni-tasks@{PROJECT}.iam.gserviceaccount.com"
 
 
+def test_on_kubernetes_the_worker_is_told_as_much(whole: Plan) -> None:
+    """But for what holds on Cloud Run alone: what checks tokens there, and the address its container listens at."""
+    settings = CHECKOUT / "deploy" / "k8s" / "settings.yaml"
+    told = set(re.findall(r"^  ([A-Z_]+):", settings.read_text(), re.MULTILINE))
+    assert environments(whole)["worker"].keys() - {"OMNI_TOKEN_CHECK", "HOST", "OMNI_WORKER_MODEL_PATH"} <= told
+
+
 def test_times_nest(whole: Plan) -> None:
     """A job's longest run < what Cloud Run allows a request < the 30 min for which Cloud Tasks listens."""
     (worker,) = whole.of("google_cloud_run_v2_service")
@@ -77,3 +88,19 @@ def test_who_may_run_tasks_and_schedules_is_named_and_gets_through_alone(whole: 
         assert environment["OMNI_SYSTEM_ACCOUNTS"] == f"{wanted[kind]}@{PROJECT}.iam.gserviceaccount.com"
         assert environment["OMNI_TOKEN_CHECK"] == "platform"
         assert f"omni-{name.replace('_', '-')}" not in public
+
+
+def test_the_job_is_the_worker_with_another_command(whole: Plan) -> None:
+    (service,), (job,) = whole.of("google_cloud_run_v2_service"), whole.of("google_cloud_run_v2_job")
+    (serving,) = service.values["template"][0]["containers"]
+    template = job.values["template"][0]["template"][0]
+    (working,) = template["containers"]
+    assert working["image"] == serving["image"]
+    assert named(working) == named(serving)
+    assert working["args"] == ["-m", "jobs.ml_worker.batch"]
+    assert find_spec(working["args"][1])
+    assert int(template["timeout"].removesuffix("s")) <= 3600  # the most for a task with a GPU
+
+
+def named(container: Mapping[str, Any]) -> dict[str, str | None]:
+    return {each["name"]: each["value"] for each in container["env"]}
