@@ -330,7 +330,7 @@ def test_an_unknown_model_is_refused_before_the_cache(world: World, cache: Gone)
 
 
 def test_a_request_that_may_become_a_job_leaves_the_cache_alone(world: World, cache: Gone) -> None:
-    assert outcomes(chat(world, {"prefer": "respond-async"})) == ["bypass"]
+    assert outcomes(chat(world, {"prefer": "wait=5"})) == ["bypass"]
     assert cache.asked == 0
 
 
