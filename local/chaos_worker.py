@@ -25,8 +25,8 @@ from shared import telemetry
 from shared.core.errors import Unavailable
 from shared.core.jobs import Job
 from shared.core.queues import GPU_LO
-from shared.jobs import INLINE_BYTES, Jobs
-from shared.ports.blobs import Blobs
+from shared.jobs import Jobs
+from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.queue import Delivery
 from shared.ports.store import AlreadyExists
 from shared.settings import Settings

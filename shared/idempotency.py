@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared.core.errors import Conflict, KeyReused
-from shared.ports.blobs import Blobs
+from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.store import Document, Store, Transaction
 from shared.web.reply import Reply
 
 COLLECTION = "idempotency"
 LEASE_S = 30.0
 KEPT_S = 24 * 3600.0
-INLINE_BYTES = 64 * 1024
-"""A larger body goes to a blob."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from shared.job_report import Report
 from shared.job_steps import JobSteps
 from shared.job_turns import JOBS, Turns
 from shared.job_wakeups import WakeUps
-from shared.ports.blobs import Blobs
+from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.clock import Clock
 from shared.ports.queue import Queue
 from shared.ports.store import AlreadyExists, Document, Query, Store
@@ -33,8 +33,6 @@ from shared.settings import Settings
 from shared.webhook_wakeups import ROUTE as DELIVERING
 from shared.webhook_wakeups import WebhookWakeUps
 
-INLINE_BYTES = 64 * 1024
-"""A larger input or result goes to a blob."""
 MOST_PAGES = 20
 """How far a list filtered by task or metadata looks for matches."""
 

@@ -49,6 +49,7 @@ class TryAgain(Exception):
 
     def __init__(self, error: OmniError) -> None:
         super().__init__(error.message)
+        error.nothing_was_done = True
         self.error = error
         """What the caller is told if there is no other try."""
 

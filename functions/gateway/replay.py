@@ -14,7 +14,6 @@ from contextlib import suppress
 from functools import partial
 
 from functions.gateway import body, completion
-from functions.gateway.attempt import TryAgain
 from functions.gateway.charge import HEADER as COST
 from functions.gateway.exchange import Exchange
 from functions.gateway.recording import Recording
@@ -103,7 +102,7 @@ class FirstRun:
                 await asyncio.to_thread(self._keys.renew, self._claim)
 
     async def failed(self, error: OmniError) -> None:
-        may_have_been_done = error.status in MAY_HAVE_BEEN_DONE and not isinstance(error.__cause__, TryAgain)
+        may_have_been_done = error.status in MAY_HAVE_BEEN_DONE and not error.nothing_was_done
         if may_have_been_done and not self._exchange.status:
             await self._finish(Reply.problem(error, self._exchange.request_id))
 

@@ -46,6 +46,8 @@ class OmniError(Exception):
         self.detail = detail
         self.retry_after_s = retry_after_s
         self.headers = headers
+        self.nothing_was_done = False
+        """Whether it is known that what was asked for has not even begun."""
         super().__init__(self.message)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 PART_BYTES = 1024 * 1024
+INLINE_BYTES = 64 * 1024
+"""What is larger is kept here, and not in the document it belongs to."""
 
 
 class Blobs(Protocol):

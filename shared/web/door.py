@@ -8,11 +8,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.admission import MOST_ERRANDS, Admission
+from shared.admission import MOST_ERRANDS, Admission, Errand
 from shared.core import signing
 from shared.core.addresses import client_address
-from shared.core.errors import Unauthenticated, Unavailable
+from shared.core.errors import OmniError, Unauthenticated, Unavailable
 from shared.core.keys import Caller, Scope
+from shared.core.quota import Ticket
 from shared.guesses import Guesses
 from shared.identity import Authenticator, presented_key, require_network
 from shared.limit_policy import LimitPolicy
@@ -52,6 +53,7 @@ class Door:
         self._guesses = Guesses(settings.invalid_keys_per_minute, clock)
         self._admission = Admission(limiter, clock, policy)
         self._admitting = threading.Lock()
+        self._on_errand = threading.Lock()
         self._clock = clock
         self._system = system
 
@@ -100,11 +102,28 @@ class Door:
         """
         with self._admitting:
             ticket = self._admission.ticket(caller)
+            if self._errand(ticket) is None:
+                return self._standing(ticket)
+        with self._on_errand:  # one at a time, while others are admitted from memory
             for _ in range(MOST_ERRANDS):
-                missing = self._admission.take(ticket, ticket.quotas)
-                if missing is None:
-                    ticket.close()
-                    return [(name.decode(), value.decode()) for name, value in self._admission.headers(ticket)]
-                errand = self._admission.errand(missing)
-                errand.deliver(errand.run())
+                with self._admitting:
+                    errand = self._errand(ticket)
+                    if errand is None:
+                        return self._standing(ticket)
+                answer = errand.run()
+                with self._admitting:
+                    errand.deliver(answer)
         raise Unavailable("Too many requests ask for their limits at once.", retry_after_s=1)
+
+    def _errand(self, ticket: Ticket) -> Errand | None:
+        """None once the request is admitted. RateLimited, or Unavailable, tells where the caller stands."""
+        try:
+            missing = self._admission.take(ticket, ticket.quotas)
+        except OmniError as error:
+            error.headers = (*error.headers, *self._standing(ticket))
+            raise
+        return None if missing is None else self._admission.errand(missing)
+
+    def _standing(self, ticket: Ticket) -> list[tuple[str, str]]:
+        ticket.close()
+        return [(name.decode(), value.decode()) for name, value in self._admission.headers(ticket)]

@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import flask
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from shared import manifest, telemetry
 from shared.core.errors import InvalidRequest, OmniError, PayloadTooLarge
+from shared.core.keys import Caller
 from shared.identity import require_scope
 from shared.manifest import Route, Router
 from shared.settings import Settings
+from shared.web.asgi import check_head
 from shared.web.door import Door
 from shared.web.incoming import Incoming, UploadedFile, check_query, request_id
 from shared.web.reply import Reply
@@ -53,15 +56,14 @@ class FlaskEdge:
     def _answer(self, request: flask.Request, path: str, request_id_: str) -> tuple[str, Reply]:
         route_name = "none"
         try:
+            check_head(_scope(request), self._settings.max_header_bytes)
             if page := self._page(request, path):
                 return SYSTEM_PAGE, page
             route, params = self._router.find(request.method, path)
             route_name = route.name
             return route_name, self._handle(request, route, params, request_id_)
         except OmniError as error:
-            if error.status >= 500:
-                log.error(error.message, extra={"fields": {"request_id": request_id_, "detail": error.detail}})
-            return route_name, Reply.problem(error, request_id_)
+            return route_name, _refused(error, request_id_)
         except Exception:  # The edge: whatever is left becomes a 500 in the one shape, and its story goes to the log.
             log.exception("unexpected error", extra={"fields": {"request_id": request_id_, "route": route_name}})
             return route_name, Reply.problem(OmniError(), request_id_)
@@ -76,19 +78,29 @@ class FlaskEdge:
     def _handle(self, request: flask.Request, route: Route, params: dict[str, str], request_id_: str) -> Reply:
         headers = _headers(request)
         entry = self._door.enter(headers, request.remote_addr or "", route.scope)
-        require_scope(entry.caller, route.scope)
-        query = request.args.to_dict()
+        if not self._settings.run_as_internal:  # otherwise the gateway has counted it
+            telemetry.series(telemetry.TENANT_REQUESTS, entry.caller.tenant, "", route.name).inc()
+        try:
+            reply = self._served(request, route, entry.caller, params, request_id_)
+        except OmniError as error:
+            reply = _refused(error, request_id_)
+        return replace(reply, headers=[*reply.headers, *entry.headers])
+
+    def _served(
+        self, request: flask.Request, route: Route, caller: Caller, params: dict[str, str], request_id_: str
+    ) -> Reply:
+        require_scope(caller, route.scope)
+        headers, query = _headers(request), request.args.to_dict()
         check_query(route, query)
         with self._bounded(request, route):
             if route.upload:
                 form, files = request.form.to_dict(), _files(request)
-                incoming = Incoming(route, entry.caller, request_id_, params, query, headers, b"", form, files)
+                incoming = Incoming(route, caller, request_id_, params, query, headers, b"", form, files)
             else:
                 body = request.get_data(cache=False)
-                incoming = Incoming(route, entry.caller, request_id_, params, query, headers, body)
+                incoming = Incoming(route, caller, request_id_, params, query, headers, body)
         with closing(request):  # the uploaded files
-            reply = self._handlers[route.name](incoming)
-        return replace(reply, headers=[*reply.headers, *entry.headers])
+            return self._handlers[route.name](incoming)
 
     @contextmanager
     def _bounded(self, request: flask.Request, route: Route) -> Iterator[None]:
@@ -99,6 +111,17 @@ class FlaskEdge:
             raise PayloadTooLarge(f"The body may have {most} bytes at most.") from None
         except ClientDisconnected:
             raise InvalidRequest("The body ended early.") from None
+
+
+def _refused(error: OmniError, request_id_: str) -> Reply:
+    if error.status >= 500:
+        log.error(error.message, extra={"fields": {"request_id": request_id_, "detail": error.detail}})
+    return Reply.problem(error, request_id_)
+
+
+def _scope(request: flask.Request) -> dict[str, Any]:
+    """The request's head as ASGI has it."""
+    return {"path": request.path, "query_string": request.query_string, "headers": [*request.headers.items()]}
 
 
 def _files(request: flask.Request) -> dict[str, UploadedFile]:

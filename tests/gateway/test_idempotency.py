@@ -15,7 +15,8 @@ from shared.adapters.file_blobs import FileBlobs
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Conflict, Unavailable
 from shared.core.keys import SYSTEM
-from shared.idempotency import INLINE_BYTES, KEPT_S, LEASE_S, Claim, IdempotencyKeys, KeyedRequest
+from shared.idempotency import KEPT_S, LEASE_S, Claim, IdempotencyKeys, KeyedRequest
+from shared.ports.blobs import INLINE_BYTES
 from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut, UpstreamError
 from shared.web.reply import Reply
 from tests.fakes import FakeClock, FakeResponse

@@ -1,5 +1,11 @@
 """Behind the gateway only its signature counts; facing the public, keys and limits do."""
 
+import threading
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
 from shared.core.keys import SYSTEM
 from shared.core.signing import HEADER, sign
 from tests.managed_keys import KeyOffice
@@ -34,6 +40,64 @@ def test_429_facing_the_public(public_routes: Routes) -> None:
     headers = {"x-api-key": "free-key-ann-1"}
     statuses = [public_routes.call("GET", "/v1/models", headers=dict(headers)).status_code for _ in range(11)]
     assert statuses == [200] * 10 + [429]
+
+
+def test_facing_the_public_an_error_too_tells_where_the_caller_stands(public_routes: Routes) -> None:
+    response = public_routes.call("GET", "/v1/models/nothing", headers=dict(BEARER))
+    assert problem(response)[0] == 404
+    assert response.headers["x-ratelimit-remaining-requests"] == "999"
+    for _ in range(11):
+        refused = public_routes.call("GET", "/v1/models", headers={"x-api-key": "free-key-ann-1"})
+    assert problem(refused)[0] == 429
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert len(refused.headers.getlist("retry-after")) == 1
+
+
+def test_431_for_a_large_head(public_routes: Routes) -> None:
+    headers = BEARER | {"x-large": "a" * public_routes.settings.max_header_bytes}
+    assert problem(public_routes.call("GET", "/v1/models", headers=headers))[0] == 431
+
+
+def test_facing_the_public_usage_is_tracked_and_behind_the_gateway_it_is_not(
+    public_routes: Routes, routes: Routes
+) -> None:
+    def tracked() -> float:
+        labels = {"tenant": "acme", "model": "", "route": "models_list"}
+        return REGISTRY.get_sample_value("omni_tenant_requests_total", labels) or 0
+
+    before = tracked()
+    public_routes.call("GET", "/v1/models", headers=dict(BEARER))
+    routes.call("GET", "/v1/models", ACME)
+    assert tracked() == before + 1
+
+
+def test_who_waits_for_the_limiter_keeps_nobody_else_waiting(
+    public_routes: Routes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert public_routes.call("GET", "/v1/models", headers=dict(BEARER)).status_code == 200
+    asked, answers = threading.Event(), threading.Event()
+    exchange = public_routes.ports.limiter.exchange
+
+    def slow_exchange(*given: Any) -> Any:
+        asked.set()
+        assert answers.wait(20)
+        return exchange(*given)
+
+    monkeypatch.setattr(public_routes.ports.limiter, "exchange", slow_exchange)
+    statuses: list[int] = []
+
+    def call() -> None:
+        statuses.append(public_routes.call("GET", "/v1/models", headers={"x-api-key": "free-key-ann-1"}).status_code)
+
+    waiting = threading.Thread(target=call)
+    waiting.start()
+    assert asked.wait(20)
+    try:
+        assert public_routes.call("GET", "/v1/models", headers={"x-api-key": "master-key-root-1"}).status_code == 200
+    finally:
+        answers.set()
+        waiting.join()
+    assert statuses == [200]
 
 
 def test_429_facing_the_public_after_too_many_guesses_but_not_for_a_valid_key(public_routes: Routes) -> None:
