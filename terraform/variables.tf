@@ -116,7 +116,7 @@ variable "firestore_location" {
 variable "retention_days" {
   description = "How long large inputs and results stay in their bucket."
   type        = number
-  default     = 30
+  default     = 40
   validation {
     condition     = var.retention_days >= 7
     error_message = "Jobs may wait for a day and their results be fetched later: keep them 7 days at least."

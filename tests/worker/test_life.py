@@ -73,9 +73,11 @@ def cpu_seconds(pid: int) -> float:
 def test_an_engine_that_is_killed_ends_streams_with_an_error_and_comes_back(tmp_path: Path) -> None:
     with RunningWorker(tmp_path) as worker:
         with endless_stream(worker.wait_until_ready()) as lines:
-            os.kill(worker.engine_pid, signal.SIGKILL)
+            killed = worker.engine_pid
+            os.kill(killed, signal.SIGKILL)
             *_, last = lines
         assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_failed"
+        wait_until(lambda: worker.engine_pid not in (killed, 0), description="the engine to come back")
         worker.wait_until_ready()
         with worker.openai() as client:
             assert client.completions.create(model=MODEL, prompt="Hello", max_tokens=2).choices
