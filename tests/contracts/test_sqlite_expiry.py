@@ -28,12 +28,12 @@ def test_many_expired_documents_go_a_part_at_a_time(tmp_path: Path, clock: FakeC
     assert left == [10, 0]
 
 
-def test_a_document_of_another_collection_stays(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_document_of_a_collection_that_never_expires_stays(tmp_path: Path, clock: FakeClock) -> None:
     store = SqliteStore(tmp_path / "omni.db", clock)
-    store.transact(lambda transaction: transaction.put("jobs", "old", {"id": "old", "expire_at": clock.now()}))
+    store.transact(lambda transaction: transaction.put("keys", "old", {"id": "old", "expire_at": clock.now()}))
     clock.advance(FORGET_EVERY_S + 1)
     put(store, ["new"], clock.now() + 1000)
-    assert store.get("jobs", "old") is not None
+    assert store.get("keys", "old") is not None
 
 
 def put(store: SqliteStore, keys: list[str], expire_at: float) -> None:
