@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,14 @@ class Image:
             try:
                 yield run
             finally:
-                run.kill()  # the one that made the namespaces; what runs in them goes with it
+                _kill_first_in_namespace(run.pid)
+                run.kill()
+
+
+def _kill_first_in_namespace(maker: int) -> None:
+    """All that runs in it ends too. `--kill-child` alone does not: a change of the account switches it off."""
+    for child in Path(f"/proc/{maker}/task/{maker}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
 
 
 def build(dockerfile: Path, folder: Path) -> Image:
