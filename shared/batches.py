@@ -137,7 +137,7 @@ class Batches:
         for number, chunk in enumerate(chunks):
             self._add_step(planned, CHUNK, f"{number:04}", asdict(chunk))
         if (started := self.records.change(planned.id, transitions.start)) and started.status is Status.CANCELLING:
-            self._jobs.steps.cancel(planned.id)
+            self._jobs.steps.cancel(planned.id, FINISH)
 
     def refuse(self, batch: Batch, mistakes: Iterable[Mistake]) -> None:
         self.records.change(batch.id, lambda each, now: transitions.fail(each, tuple(mistakes), now))
@@ -185,7 +185,7 @@ class Batches:
         """Cancels the steps, except the one that puts the files together."""
         if any(step.task == FINISH and not step.state.is_final for step in self._jobs.steps.of(batch.id)):
             return False
-        self._jobs.steps.cancel(batch.id)
+        self._jobs.steps.cancel(batch.id, FINISH)
         return not self._jobs.steps.are_live(batch.id) and self._follow(batch)
 
     def _follow(self, batch: Batch) -> bool:

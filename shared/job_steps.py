@@ -32,10 +32,12 @@ class JobSteps:
         queries = (Query(JOBS, (("parent", "==", parent), ("state", "==", state.value)), limit=1) for state in LIVE)
         return any(self._store.count(query) for query in queries)
 
-    def cancel(self, parent: str) -> None:
+    def cancel(self, parent: str, spare: str) -> None:
+        """Cancels the live steps, except those of the task `spare`: one may have been made a moment ago."""
         for state in LIVE:
             for job in list(self.of(parent, state)):
-                self._records.change(job.id, jobs.cancel)
+                if job.task != spare:
+                    self._records.change(job.id, jobs.cancel)
 
     def claim(self, job_id: str, owner: str) -> Job | None:
         """The step, running under a new epoch, also if it waited for its turn; None when it is not to be had."""

@@ -8,7 +8,7 @@ import pytest
 from shared.batches import CHUNK, FINISH
 from shared.core.batches import Batch, Counts, Status, chunk_size
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable, UpstreamFailed
-from shared.core.jobs import Failed, JobError
+from shared.core.jobs import Failed, JobError, State
 from shared.jobs import JobFilter
 from tests.batches.conftest import World, echo, line, lines
 
@@ -271,3 +271,15 @@ def test_large_lines_make_smaller_chunks(world: World) -> None:
     world.work()
     assert world.now(batch).counts == Counts(30, 30, 0)
     assert len([step for step in world.steps(batch) if step.task == CHUNK]) == 3
+
+
+def test_whoever_cancels_the_steps_spares_the_one_that_puts_the_files_together(world: World) -> None:
+    """It may have been made by another process since this one last looked."""
+    batch = world.batch(lines(2))
+    plan = next(step for step in world.steps(batch) if step.task == "batch_plan")
+
+    world.jobs.steps.cancel(batch.id, spare="batch_plan")
+    assert world.steps(batch) == [plan]
+
+    world.jobs.steps.cancel(batch.id, spare="batch_finish")
+    assert [step.state for step in world.steps(batch)] == [State.CANCELLED]

@@ -70,7 +70,7 @@ def test_the_operations_are_what_a_running_platform_does(tmp_path: Path) -> None
         ports = json.loads((tmp_path / "state" / "ports.json").read_text())
         pages = tuple(f"http://127.0.0.1:{port}/metrics" for port in ports.values())
         stack = Stack(running.base_url, env["OMNI_API_KEY"], "smollm2-135m-instruct", pages)
-        found = measure(stack, number=5, idle_minutes=1)
+        found = measure(stack, number=20, idle_minutes=1)
     for what in ("request", "job"):
         for operation, number in found[what].items():
             assert number <= counted[what][operation] + 6, f"{what}: {found[what]}; python -m deploy.measure"
