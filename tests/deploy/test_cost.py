@@ -74,5 +74,7 @@ def test_the_operations_are_what_a_running_platform_does(tmp_path: Path) -> None
     for what in ("request", "job"):
         for operation, number in found[what].items():
             assert number <= counted[what][operation] + 6, f"{what}: {found[what]}; python -m deploy.measure"
-    assert found["job"]["store_writes"] == pytest.approx(counted["job"]["store_writes"], abs=2)
+    assert found["job"]["store_writes"] == pytest.approx(
+        counted["job"]["store_writes"], abs=4
+    )  # usage is written in batches
     assert found["job"]["task_operations"] == pytest.approx(counted["job"]["task_operations"], abs=1)
