@@ -30,7 +30,7 @@ from bench.processes import BenchError, Server, running
 from bench.start import until_ready
 from shared.core.budgets import Ledger, day_of
 from shared.core.pricing import NANO, dollars
-from shared.ledgers import Ledgers
+from shared.money.ledgers import Ledgers
 from shared.ports.store import Store
 from shared.settings import Settings
 from shared.wiring import Ports

@@ -19,10 +19,10 @@ from local import firestore_emulator
 from local.addresses import HOST, free_port
 from local.chaos_audit import AUDIT, DOUBLED, KILLED, POINTS, TASK, AuditedStore, Mortality
 from shared.core.jobs import State
-from shared.jobs import JobOrder, Jobs
+from shared.jobs.jobs import JobOrder, Jobs
 from shared.ports.store import Query
 from shared.settings import Settings, StateKeeper
-from shared.webhook_records import DELIVERIES
+from shared.webhooks.records import DELIVERIES
 from shared.wiring import Ports
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -25,7 +25,7 @@ from shared import telemetry
 from shared.core.errors import Unavailable
 from shared.core.jobs import Job
 from shared.core.queues import GPU_LO
-from shared.jobs import Jobs
+from shared.jobs.jobs import Jobs
 from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.queue import Delivery
 from shared.ports.store import AlreadyExists

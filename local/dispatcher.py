@@ -15,10 +15,10 @@ from shared.core import signing
 from shared.core.errors import Unavailable
 from shared.core.keys import SYSTEM
 from shared.core.queues import CPU, GPU_HI, GPU_LO, WEBHOOK, job_concurrency
+from shared.keys.signing import SigningKeys
 from shared.ports.queue import Delivery, LocalQueue
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
-from shared.signing_keys import SigningKeys
 from shared.wiring import Ports
 
 POLL_S = 0.01

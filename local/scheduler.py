@@ -11,11 +11,11 @@ from cronsim import CronSim
 from shared import manifest, telemetry
 from shared.core import signing
 from shared.core.keys import SYSTEM
+from shared.keys.signing import SigningKeys
 from shared.manifest import Route
 from shared.ports.clock import Clock
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
-from shared.signing_keys import SigningKeys
 from shared.wiring import Ports
 
 log = logging.getLogger("omni.scheduler")

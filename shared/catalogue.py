@@ -13,7 +13,7 @@ from shared.core.errors import InvalidRequest, NotFound
 from shared.core.limits import Limits
 from shared.core.pricing import BadPrice, Price
 from shared.core.routing import WORKER, Model, UpstreamTarget
-from shared.price_rows import BudgetRow, PriceRow, PricesTable, budget, price
+from shared.money.prices import BudgetRow, PriceRow, PricesTable, budget, price
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from shared.core.errors import Unavailable
+from shared.keys.signing import NAME
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.ports.secrets import Secrets
-from shared.signing_keys import NAME
 
 OK = "ok"
 SILENT = "It does not answer."

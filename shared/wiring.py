@@ -83,7 +83,7 @@ class Ports:
 
         if not self.settings.redis_url:
             return MemoryLimiter(self.clock)
-        from shared.fallback_limiter import FallbackLimiter, SharedTime
+        from shared.limits.fallback import FallbackLimiter, SharedTime
 
         _require_redis_url(self.settings.redis_url)
         time = SharedTime(self.clock)

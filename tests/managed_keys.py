@@ -4,10 +4,10 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from shared import key_changes
 from shared.core import managed_keys
 from shared.core.keys import USER_SCOPES, Tier, mint, new_id, peppered
 from shared.core.managed_keys import ManagedKey, TextHash
+from shared.keys import changes as key_changes
 from shared.ports.store import Store
 
 PEPPER = b"pepper"

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from shared.adapters.memory_limiter import MemoryLimiter
 from shared.core.errors import Unavailable
 from shared.core.limits import Answer, Ask, Claim, Kind, Limit
-from shared.fallback_limiter import FallbackLimiter, SharedTime
+from shared.limits.fallback import FallbackLimiter, SharedTime
 from tests.fakes import FakeClock
 from tests.waiting import wait_until
 

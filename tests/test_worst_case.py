@@ -8,7 +8,7 @@ import pytest
 from functions.gateway.body import inference
 from shared.core.pricing import Price
 from shared.core.routing import Model, UpstreamTarget
-from shared.worst_case import most_output, worst_cost
+from shared.money.worst_case import most_output, worst_cost
 
 OWN = (UpstreamTarget("worker", "m"),)
 OTHER = (UpstreamTarget("https://x/v1", "m"),)

@@ -11,11 +11,11 @@ from functions.gateway.body import Inference
 from functions.gateway.exchange import Exchange
 from functions.gateway.leasing import Leasing
 from functions.gateway.stage import Handler
-from shared.admission import MOST_ERRANDS, Admission, count_admitted
 from shared.core import tokens
 from shared.core.errors import OmniError, Unavailable
 from shared.core.quota import Quota, Ticket
 from shared.core.routing import Model
+from shared.limits.admission import MOST_ERRANDS, Admission, count_admitted
 from shared.ports.clock import Clock
 
 

@@ -8,8 +8,8 @@ from functions.gateway.stage import Handler
 from shared.core.addresses import Address, client_address
 from shared.core.errors import Unauthenticated, Unavailable
 from shared.core.keys import Caller
-from shared.guesses import Guesses
-from shared.identity import Authenticator, presented_key, require_network, require_scope
+from shared.keys.authentication import Authenticator, presented_key, require_network, require_scope
+from shared.limits.guesses import Guesses
 
 WAIT_S = 5.0
 """How long a request waits for the store or the secrets' source to tell of its key."""

@@ -12,12 +12,12 @@ from functions.gateway.body import Inference
 from functions.gateway.exchange import Exchange
 from functions.gateway.spending import Reservation, Spending
 from shared import telemetry
-from shared.budget_refusals import no_price
 from shared.core.keys import Caller
 from shared.core.pricing import Use, cost, dollars
 from shared.core.routing import Model
+from shared.money.refusals import no_price
+from shared.money.worst_case import most_output, worst_cost
 from shared.telemetry import series
-from shared.worst_case import most_output, worst_cost
 
 HEADER = "x-omni-cost-usd"
 FASTEST_TOKENS_PER_S = 1000

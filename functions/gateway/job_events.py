@@ -15,7 +15,7 @@ from functions.gateway.exchange import Exchange
 from functions.gateway.job_watch import JobWatch, Sight, Watched
 from shared.core.jobs import Job
 from shared.core.keys import Caller
-from shared.job_view import view
+from shared.jobs.view import view
 
 HEADERS = [("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")]
 RETRY = b"retry: 1000\n\n"

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from shared.core.errors import NotFound, Unavailable
 from shared.core.jobs import Job
-from shared.job_reading import JobReader
+from shared.jobs.reading import JobReader
 from shared.ports.clock import Clock
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S, SHARE = 0.1, 2.0, 0.1

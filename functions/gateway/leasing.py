@@ -8,11 +8,11 @@ import asyncio
 from dataclasses import dataclass, field
 
 from shared import telemetry
-from shared.admission import Admission
 from shared.core.allowance import Allowance
 from shared.core.limits import HEARTBEAT_S
 from shared.core.quota import Holdings
 from shared.core.slots import HeldSlots
+from shared.limits.admission import Admission
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 

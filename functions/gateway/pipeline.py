@@ -26,19 +26,19 @@ from functions.gateway.stage import Handler, fold
 from functions.gateway.trace import Trace
 from functions.gateway.track_usage import TrackUsage
 from shared import manifest, reporting, telemetry
-from shared.admission import Admission
-from shared.budget_policy import BudgetPolicy
 from shared.catalogue import Catalogue
-from shared.guesses import Guesses
 from shared.idempotency import IdempotencyKeys
-from shared.identity import Authenticator
-from shared.job_reading import JobReader
-from shared.ledgers import Ledgers
-from shared.limit_policy import LimitPolicy
+from shared.jobs.reading import JobReader
+from shared.keys.authentication import Authenticator
+from shared.keys.signing import SigningKeys
+from shared.limits.admission import Admission
+from shared.limits.guesses import Guesses
+from shared.limits.policy import LimitPolicy
 from shared.manifest import Router
+from shared.money.ledgers import Ledgers
+from shared.money.policy import BudgetPolicy
+from shared.money.usage import UsageRecords
 from shared.settings import Settings
-from shared.signing_keys import SigningKeys
-from shared.usage_records import UsageRecords
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 

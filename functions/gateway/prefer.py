@@ -20,8 +20,8 @@ from shared.core.errors import Conflict, InvalidRequest, OmniError, UpstreamFail
 from shared.core.jobs import Job, State
 from shared.core.keys import Caller, Scope
 from shared.core.preferences import Preferences, parse
-from shared.identity import require_scope
-from shared.job_view import view
+from shared.jobs.view import view
+from shared.keys.authentication import require_scope
 from shared.settings import Settings
 from shared.web.reply import Reply
 

@@ -7,9 +7,9 @@ from cachetools import TTLCache
 
 from shared.core import signing
 from shared.core.keys import Caller
+from shared.keys.signing import SigningKeys
 from shared.ports.clock import Clock
 from shared.ports.identity import Identity
-from shared.signing_keys import SigningKeys
 
 MOST_REMEMBERED = 10_000
 

@@ -12,12 +12,12 @@ from contextlib import suppress
 
 from functions.gateway.leaving import when_leaving
 from shared import telemetry
-from shared.budget_policy import Applies, BudgetPolicy
-from shared.budget_refusals import closed, refused
 from shared.core.account import Account
 from shared.core.errors import Unavailable
 from shared.core.keys import Caller
-from shared.ledgers import Ledgers
+from shared.money.ledgers import Ledgers
+from shared.money.policy import Applies, BudgetPolicy
+from shared.money.refusals import closed, refused
 from shared.ports.clock import Clock
 
 THREADS = 4

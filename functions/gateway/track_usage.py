@@ -18,9 +18,9 @@ from functions.gateway.stage import Handler
 from shared import telemetry
 from shared.core.errors import Unavailable
 from shared.core.usage import UsageRow
+from shared.money.usage import MOST_ROWS, UsageRecords
 from shared.ports.clock import Clock
 from shared.telemetry import series
-from shared.usage_records import MOST_ROWS, UsageRecords
 from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
 PAUSE_S = 0.4

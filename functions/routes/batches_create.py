@@ -3,11 +3,11 @@
 from functions.routes.batches_get import view
 from functions.routes.context import Context
 from shared import manifest
-from shared.batches import BatchOrder
+from shared.batches.batches import BatchOrder
 from shared.core.batches import RETENTION_S
 from shared.core.errors import InvalidRequest, NotFound
 from shared.core.fairness import WEIGHTS
-from shared.files import BATCH
+from shared.files.files import BATCH
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas.batches import BatchRequest

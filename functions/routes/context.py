@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 
-from shared.batches import Batches
-from shared.budget_policy import BudgetPolicy
+from shared.batches.batches import Batches
 from shared.catalogue import Catalogue
-from shared.files import Files
-from shared.jobs import Jobs
-from shared.limit_policy import LimitPolicy
-from shared.retention import Retention
+from shared.files.files import Files
+from shared.files.retention import Retention
+from shared.files.uploads import Uploads
+from shared.jobs.jobs import Jobs
+from shared.limits.policy import LimitPolicy
+from shared.money.policy import BudgetPolicy
 from shared.settings import Settings
-from shared.uploads import Uploads
-from shared.webhooks import Webhooks
+from shared.webhooks.webhooks import Webhooks
 from shared.wiring import Ports
 
 

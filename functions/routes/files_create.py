@@ -9,7 +9,7 @@ import msgspec
 from functions.routes.context import Context
 from functions.routes.files_get import view
 from shared.core.errors import InvalidRequest
-from shared.files import RETENTION_S, FileTerms
+from shared.files.files import RETENTION_S, FileTerms
 from shared.web.incoming import Incoming, UploadedFile
 from shared.web.reply import Reply
 from shared.web.schemas.files import FileTermsForm

@@ -3,7 +3,7 @@
 from typing import Any
 
 from functions.routes.context import Context
-from shared.files import StoredFile
+from shared.files.files import StoredFile
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

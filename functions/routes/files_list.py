@@ -3,7 +3,7 @@
 from functions.routes.context import Context
 from functions.routes.files_get import view
 from shared.core.errors import InvalidRequest
-from shared.files import BATCH, BATCH_OUTPUT
+from shared.files.files import BATCH, BATCH_OUTPUT
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
 

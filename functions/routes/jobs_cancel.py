@@ -1,7 +1,7 @@
 """POST /api/v1/jobs/{id}/cancel: a queued job ends at once, a running one within a heartbeat."""
 
 from functions.routes.context import Context
-from shared.job_view import view
+from shared.jobs.view import view
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

@@ -12,16 +12,16 @@ from shared.core.errors import InvalidRequest, PayloadTooLarge
 from shared.core.fairness import WEIGHTS
 from shared.core.keys import Caller
 from shared.core.routing import Model
-from shared.job_charges import Terms, terms
-from shared.job_view import view
-from shared.jobs import JobOrder
+from shared.jobs.charges import Terms, terms
+from shared.jobs.jobs import JobOrder
+from shared.jobs.view import view
 from shared.manifest import Route
+from shared.money.worst_case import GivenBounds, worst_cost
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas import MODELS
 from shared.web.schemas.jobs import JobRequest
 from shared.web.validation import parse
-from shared.worst_case import GivenBounds, worst_cost
 
 MOST_INPUT_BYTES = 1024 * 1024
 

@@ -1,7 +1,7 @@
 """GET /api/v1/jobs/{id}: a job of the caller's tenant."""
 
 from functions.routes.context import Context
-from shared.job_view import view
+from shared.jobs.view import view
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functions.routes.context import Context
 from shared.core.errors import InvalidRequest
 from shared.core.jobs import State
-from shared.job_view import view
-from shared.jobs import JobFilter
+from shared.jobs.jobs import JobFilter
+from shared.jobs.view import view
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
 

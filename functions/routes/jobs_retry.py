@@ -1,7 +1,7 @@
 """POST /api/v1/jobs/{id}/retry: runs a job again that failed or expired, such as a dead letter."""
 
 from functions.routes.context import Context
-from shared.job_view import view
+from shared.jobs.view import view
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

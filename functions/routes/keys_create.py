@@ -5,11 +5,11 @@ from typing import Any
 
 from functions.routes.context import Context
 from functions.routes.keys_get import view
-from shared import key_changes
 from shared.core.delegation import excess
 from shared.core.errors import InvalidRequest, PermissionDenied, Unavailable
 from shared.core.keys import Caller, Scope, Tier, mint, new_id, peppered
 from shared.core.managed_keys import ManagedKey, TextHash, credential
+from shared.keys import changes as key_changes
 from shared.ports.secrets import Secrets
 from shared.secret import newest_first
 from shared.web.incoming import Incoming

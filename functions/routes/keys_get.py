@@ -6,7 +6,7 @@ from functions.routes.context import Context
 from shared.core.budgets import Budget
 from shared.core.managed_keys import ManagedKey, credential
 from shared.core.pricing import NANO
-from shared.key_changes import existing
+from shared.keys.changes import existing
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

@@ -3,8 +3,8 @@
 from functions.routes.context import Context
 from functions.routes.keys_create import require_within
 from functions.routes.keys_get import view
-from shared import key_changes
 from shared.core.managed_keys import ManagedKey, revoke
+from shared.keys import changes as key_changes
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

@@ -3,9 +3,9 @@
 from functions.routes.context import Context
 from functions.routes.keys_create import require_within, terms
 from functions.routes.keys_get import view
-from shared import key_changes
 from shared.core import managed_keys
 from shared.core.managed_keys import ManagedKey
+from shared.keys import changes as key_changes
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas.keys import KeyChange

@@ -11,28 +11,28 @@ import flask
 from functions import routes as package
 from functions.routes.context import Context
 from shared import manifest, reporting, telemetry
-from shared.batches import Batches
-from shared.budget_policy import BudgetPolicy
+from shared.batches.batches import Batches
 from shared.catalogue import Catalogue
 from shared.core.errors import NotInstalled
 from shared.core.keys import Scope
-from shared.files import Files
-from shared.identity import Authenticator
-from shared.jobs import Jobs
-from shared.limit_policy import LimitPolicy
+from shared.files.files import Files
+from shared.files.retention import Retention
+from shared.files.uploads import Uploads
+from shared.jobs.jobs import Jobs
+from shared.keys.authentication import Authenticator
+from shared.keys.signing import SigningKeys
+from shared.limits.policy import LimitPolicy
 from shared.manifest import Route, Router
+from shared.money.policy import BudgetPolicy
 from shared.readiness import Remembered, Services, secrets_check
-from shared.retention import Retention
 from shared.settings import Settings
-from shared.signing_keys import SigningKeys
-from shared.uploads import Uploads
 from shared.web.door import Door
 from shared.web.flask import FlaskEdge, Handler
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
 from shared.web.system_door import SystemDoor
-from shared.webhooks import Webhooks
+from shared.webhooks.webhooks import Webhooks
 from shared.wiring import Ports
 
 ALL = "routes"

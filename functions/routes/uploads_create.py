@@ -3,8 +3,8 @@
 from functions.routes.context import Context
 from functions.routes.files_create import lifetime_s
 from functions.routes.files_get import view as file_view
-from shared.files import FileTerms, StoredFile
-from shared.uploads import Upload
+from shared.files.files import FileTerms, StoredFile
+from shared.files.uploads import Upload
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas.files import UploadRequest

@@ -10,7 +10,7 @@ from shared.core.errors import InvalidRequest
 from shared.core.keys import Caller, Scope
 from shared.core.pricing import NANO
 from shared.core.usage import Grouping, Slice, Sums
-from shared.usage_records import UsageRecords
+from shared.money.usage import UsageRecords
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

@@ -1,7 +1,7 @@
 """POST /schedules/usage-rollup: adds the rows of usage that are new to the sums by day."""
 
 from functions.routes.context import Context
-from shared.usage_records import UsageRecords
+from shared.money.usage import UsageRecords
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 

@@ -7,7 +7,7 @@ from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas.webhooks import WebhookSecretRequest
 from shared.web.validation import parse
-from shared.webhook_secrets import SigningSecret
+from shared.webhooks.secrets import SigningSecret
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:

@@ -16,13 +16,13 @@ from jobs.ml_worker.engine_inference import EngineInference
 from jobs.ml_worker.request_facts import RequestFacts
 from jobs.ml_worker.slots import Slots
 from shared import manifest, telemetry
-from shared.budget_policy import BudgetPolicy
 from shared.catalogue import no_such_model
 from shared.core import keys, problem
 from shared.core.errors import NotFound, OmniError, PermissionDenied, Unavailable
 from shared.core.queues import queue_named
-from shared.identity import require_scope
+from shared.keys.authentication import require_scope
 from shared.manifest import Route, Router
+from shared.money.policy import BudgetPolicy
 from shared.ports.clock import Clock
 from shared.settings import Settings
 from shared.web.asgi import CallerLeft, check_head, look_into, read_body, refuse_ambiguity

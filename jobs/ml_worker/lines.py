@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Paused
-from shared.batch_input import Asked
-from shared.batch_parts import Result
+from shared.batches.input import Asked
+from shared.batches.parts import Result
 from shared.core.errors import Unavailable
 
 SLOT_POLL_S = 0.05

@@ -18,13 +18,13 @@ from jobs.ml_worker.model import ServedModel
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
-from shared.budget_policy import BudgetPolicy
 from shared.catalogue import Catalogue
-from shared.identity import Authenticator
-from shared.limit_policy import LimitPolicy, tier_limits
+from shared.keys.authentication import Authenticator
+from shared.keys.signing import SigningKeys
+from shared.limits.policy import LimitPolicy, tier_limits
+from shared.money.policy import BudgetPolicy
 from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
-from shared.signing_keys import SigningKeys
 from shared.web.door import Door
 from shared.web.heads import bounded_heads
 from shared.web.system import SystemPages

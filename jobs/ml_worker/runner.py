@@ -14,7 +14,7 @@ from shared import telemetry
 from shared.core.errors import NotFound, OmniError
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
 from shared.core.queues import GPU_LO
-from shared.jobs import Jobs
+from shared.jobs.jobs import Jobs
 
 SLOT_PATIENCE_S = 5.0
 """How long a wake-up waits for a free slot: sent back at once, those of a long backlog would come round ever again."""

@@ -13,10 +13,10 @@ from jobs.ml_worker.tasks import WorkerTask, registry
 from jobs.ml_worker.tasks.batch_chunk import BatchChunk
 from jobs.ml_worker.tasks.batch_finish import BatchFinish
 from jobs.ml_worker.tasks.batch_plan import BatchPlan
-from shared.batches import CHUNK, FINISH, PLAN, Batches
+from shared.batches.batches import CHUNK, FINISH, PLAN, Batches
 from shared.catalogue import Catalogue
-from shared.files import Files
-from shared.jobs import Jobs
+from shared.files.files import Files
+from shared.jobs.jobs import Jobs
 from shared.settings import Settings
 from shared.wiring import Ports
 

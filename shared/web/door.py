@@ -8,19 +8,19 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.admission import MOST_ERRANDS, Admission, Errand
 from shared.core import signing
 from shared.core.addresses import client_address
 from shared.core.errors import OmniError, Unauthenticated, Unavailable
 from shared.core.keys import Caller, Scope
 from shared.core.quota import Ticket
-from shared.guesses import Guesses
-from shared.identity import Authenticator, presented_key, require_network
-from shared.limit_policy import LimitPolicy
+from shared.keys.authentication import Authenticator, presented_key, require_network
+from shared.keys.signing import SigningKeys
+from shared.limits.admission import MOST_ERRANDS, Admission, Errand
+from shared.limits.guesses import Guesses
+from shared.limits.policy import LimitPolicy
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.settings import Settings
-from shared.signing_keys import SigningKeys
 from shared.web.system_door import SystemDoor
 
 INTERNAL_PREFIX = "/internal"

@@ -13,7 +13,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from shared import manifest, telemetry
 from shared.core.errors import InvalidRequest, OmniError, PayloadTooLarge
 from shared.core.keys import Caller
-from shared.identity import require_scope
+from shared.keys.authentication import require_scope
 from shared.manifest import Route, Router
 from shared.settings import Settings
 from shared.web.asgi import check_head

@@ -12,11 +12,11 @@ from jobs.ml_worker.batch import BatchRunner, Share
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import manifest
-from shared.batches import Batches, BatchOrder
+from shared.batches.batches import Batches, BatchOrder
 from shared.core.batches import Batch
 from shared.core.jobs import Job
-from shared.files import Files, FileTerms
-from shared.jobs import Jobs
+from shared.files.files import Files, FileTerms
+from shared.jobs.jobs import Jobs
 from shared.settings import Settings
 from shared.wiring import Ports
 from tests.fakes import FakeClock

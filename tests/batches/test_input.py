@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.batch_input import lines as split
+from shared.batches.input import lines as split
 from shared.core.batches import MOST_LINES, Status
 from tests.batches.conftest import MODEL, World, line, lines
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from shared import ledgers
-from shared.budget_policy import Applies
 from shared.core.batches import Batch, Counts, Status
 from shared.core.budgets import Budget, Ledger, day_of
 from shared.core.jobs import Failed, JobError
-from shared.job_charges import Terms
+from shared.jobs.charges import Terms
+from shared.money import ledgers
+from shared.money.policy import Applies
 from tests.batches.conftest import MODEL, World, lines
 from tests.batches.test_life import stopped_after
 

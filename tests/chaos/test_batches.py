@@ -16,10 +16,10 @@ import pytest
 
 from jobs.ml_worker.lines import Pace
 from shared import manifest
-from shared.batches import Batches, BatchOrder
+from shared.batches.batches import Batches, BatchOrder
 from shared.core.batches import Batch, Counts, Status
-from shared.files import Files, FileTerms
-from shared.jobs import Jobs
+from shared.files.files import Files, FileTerms
+from shared.jobs.jobs import Jobs
 from shared.settings import Settings
 from shared.wiring import Ports
 from tests.conftest import SECRETS, SETTINGS

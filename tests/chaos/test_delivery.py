@@ -11,10 +11,10 @@ import pytest
 from shared.core.errors import Conflict, Unavailable
 from shared.core.jobs import SEND_WITHIN_S, Job, State, Succeeded
 from shared.idempotency import Claim, IdempotencyKeys, KeyedRequest
-from shared.jobs import JobFilter
+from shared.jobs.jobs import JobFilter
 from shared.ports.queue import Task
 from shared.ports.store import Query
-from shared.webhook_records import DELIVERIES
+from shared.webhooks.records import DELIVERIES
 from tests.jobs.conftest import Bench
 
 THREADS = 8

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.core.jobs import State, Succeeded
-from shared.jobs import Jobs
+from shared.jobs.jobs import Jobs
 from shared.ports.clock import Clock
 from shared.settings import Settings
 from tests.jobs.conftest import LEASE_S, Bench

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from shared.webhook_secrets import signed
+from shared.webhooks.secrets import signed
 
 REQUEST_ID = "req_test"
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from cli.receiver import receiving
-from shared.webhook_secrets import signed
+from shared.webhooks.secrets import signed
 from tests.cli.conftest import Omni
 from tests.cli.platform import Platform
 from tests.machine import free_port

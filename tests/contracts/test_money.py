@@ -5,9 +5,9 @@ from typing import Any
 
 from shared.core.budgets import Ask, Budget, day_of
 from shared.core.usage import UsageRow
-from shared.ledgers import Ledgers
+from shared.money.ledgers import Ledgers
+from shared.money.usage import UsageRecords
 from shared.ports.store import Store
-from shared.usage_records import UsageRecords
 from tests.fakes import FakeClock
 
 DAY = "2026-11-24"

@@ -11,8 +11,8 @@ from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Unavailable
 from shared.core.jobs import Job, Outcome
-from shared.job_view import view
-from shared.jobs import JobOrder, Jobs
+from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.view import view
 from shared.ports.store import Document
 from shared.ports.upstream import OutgoingRequest
 from tests.fakes import FakeClock, FakeResponse

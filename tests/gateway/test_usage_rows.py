@@ -9,7 +9,7 @@ from functions.gateway import track_usage
 from functions.gateway.track_usage import TrackUsage
 from shared.core.errors import Unavailable
 from shared.core.usage import UsageRow
-from shared.usage_records import UsageRecords
+from shared.money.usage import UsageRecords
 from tests.fakes import FakeClock, FakeResponse, FakeStore
 from tests.gateway.calls import Call
 from tests.gateway.conftest import World

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from shared.budget_policy import Applies
 from shared.core.budgets import Budget, day_of
 from shared.core.errors import BudgetExceeded
 from shared.core.jobs import Failed, Job, JobError, Released, Succeeded
 from shared.core.pricing import NANO, Price
-from shared.job_charges import Terms
-from shared.ledgers import Ledgers
-from shared.usage_records import UsageRecords
+from shared.jobs.charges import Terms
+from shared.money.ledgers import Ledgers
+from shared.money.policy import Applies
+from shared.money.usage import UsageRecords
 from tests.jobs.conftest import LEASE_S, Bench
 
 KEY, TENANT = Applies("key:k", Budget(daily=NANO)), Applies("tenant:acme", Budget(monthly=2 * NANO))

@@ -8,7 +8,7 @@ import pytest
 
 from shared.core.errors import Conflict, NotFound
 from shared.core.jobs import LIFETIME_S, Failed, Job, JobError, State, Substate, Succeeded
-from shared.job_report import MOST_TIME_S, Report
+from shared.jobs.report import MOST_TIME_S, Report
 from tests.jobs.conftest import LEASE_S, Bench
 
 SHARE = 4

@@ -9,8 +9,8 @@ from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Unauthenticated, Unavailable
 from shared.core.keys import Caller
-from shared.identity import Authenticator
-from shared.key_memory import KeyMemory
+from shared.keys.authentication import Authenticator
+from shared.keys.memory import KeyMemory
 from shared.ports.store import Document, Page, Query
 from tests.fakes import FakeClock
 from tests.managed_keys import KeyOffice

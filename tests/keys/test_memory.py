@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared import key_memory
+from shared.keys import memory as key_memory
 from tests.fakes import FakeClock
 from tests.keys.conftest import MAX_AGE_S, CountingStore, Process
 from tests.managed_keys import KeyOffice

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from shared import key_memory
 from shared.core.errors import Unavailable
+from shared.keys import memory as key_memory
 from shared.ports.store import Page, Query
 from tests.fakes import FakeClock
 from tests.keys.conftest import GRACE_S, CountingStore, Process

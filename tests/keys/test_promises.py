@@ -10,8 +10,8 @@ from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.core.errors import Conflict, Unauthenticated, Unavailable
 from shared.core.keys import Caller
 from shared.core.managed_keys import credential, from_document
-from shared.identity import Authenticator
-from shared.key_memory import RETRY_S, KeyMemory, Work
+from shared.keys.authentication import Authenticator
+from shared.keys.memory import RETRY_S, KeyMemory, Work
 from shared.ports.store import Document, Page, Query
 from tests.fakes import FakeClock, FakeStore
 from tests.managed_keys import PEPPER, KeyOffice

@@ -5,8 +5,8 @@ import pytest
 from shared.core.errors import Unavailable
 from shared.core.keys import SYSTEM
 from shared.core.signing import sign
+from shared.keys.signing import SigningKeys
 from shared.settings import SettingsError
-from shared.signing_keys import SigningKeys
 from tests.fakes import FakeSecrets
 
 NOW = 1_800_000_000.0

@@ -7,7 +7,7 @@ import pytest
 
 from shared.core.jobs import Failed, Job, JobError, Succeeded
 from shared.core.keys import SYSTEM, Caller, Scope, Tier
-from shared.jobs import Jobs
+from shared.jobs.jobs import Jobs
 from shared.web.schemas.jobs import JobList, JobView
 from shared.web.schemas.schedules import ScheduleReport
 from tests.routes.conftest import ACME, ADMIN, Routes, problem

@@ -8,7 +8,7 @@ import pytest
 from shared.core.budgets import Budget
 from shared.core.errors import Unauthenticated
 from shared.core.keys import Caller
-from shared.identity import Authenticator
+from shared.keys.authentication import Authenticator
 from tests.routes.conftest import ACME, ADMIN, Routes, problem
 
 KEYS = "/internal/api/v1/keys"

@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.keys import SYSTEM
 from shared.core.usage import UsageRow
-from shared.usage_records import UsageRecords
+from shared.money.usage import UsageRecords
 from tests.routes.conftest import ACME, ADMIN, Routes, problem
 
 USAGE = "/internal/api/v1/usage"

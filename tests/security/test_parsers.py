@@ -15,8 +15,8 @@ from shared.catalogue import Catalogue, CatalogueError
 from shared.core.addresses import client_address, is_public
 from shared.core.errors import InvalidRequest, OmniError, Unauthenticated
 from shared.core.signing import sign, verify
-from shared.identity import presented_key
-from shared.limit_policy import tier_limits
+from shared.keys.authentication import presented_key
+from shared.limits.policy import tier_limits
 from shared.manifest import Router, load
 from shared.settings import Settings, SettingsError
 from shared.web.incoming import page_size, request_id

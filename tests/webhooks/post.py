@@ -11,11 +11,11 @@ from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.jobs import Job, Succeeded
 from shared.core.webhooks import Delivery
-from shared.jobs import JobOrder, Jobs
+from shared.jobs.jobs import JobOrder, Jobs
 from shared.ports.courier import Courier
 from shared.ports.store import Store
 from shared.settings import Settings
-from shared.webhooks import Webhooks
+from shared.webhooks.webhooks import Webhooks
 from tests.fakes import FakeClock, FakeSecrets
 from tests.jobs.conftest import CountingStore
 

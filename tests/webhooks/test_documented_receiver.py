@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.webhook_secrets import signed
+from shared.webhooks.secrets import signed
 from tests.machine import free_port
 from tests.waiting import wait_until
 from tests.webhooks.post import Post

@@ -7,7 +7,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
-from shared.webhook_secrets import MOST_SECRETS, signed
+from shared.webhooks.secrets import MOST_SECRETS, signed
 from tests import hooks
 from tests.webhooks.post import Post
 

@@ -9,8 +9,8 @@ import pytest
 from jobs.ml_worker.lines import CAREFUL, LineRun, Pace
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Paused
-from shared.batch_input import Asked
-from shared.batch_parts import Result
+from shared.batches.input import Asked
+from shared.batches.parts import Result
 from shared.core.errors import Unavailable
 
 LINES = [Asked(number, f"r{number}", {}) for number in range(100)]

@@ -11,10 +11,10 @@ from jobs.ml_worker.inference import Inference
 from jobs.ml_worker.lines import CAREFUL, LineRun, Pace
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report, may_pass
-from shared.batch_input import Asked, asked
-from shared.batch_lines import answered, refused
-from shared.batch_parts import Parts, Result
-from shared.batch_records import BatchRecords
+from shared.batches.input import Asked, asked
+from shared.batches.lines import answered, refused
+from shared.batches.parts import Parts, Result
+from shared.batches.records import BatchRecords
 from shared.core.batches import Chunk, Status
 from shared.core.errors import NotFound, OmniError, Unavailable
 from shared.core.retries import delay_s

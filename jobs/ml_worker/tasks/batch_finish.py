@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from jobs.ml_worker.tasks import Done, Report
-from shared.batch_assembly import Assembly
-from shared.batch_parts import Parts
-from shared.batches import CHUNK, Batches
+from shared.batches.assembly import Assembly
+from shared.batches.batches import CHUNK, Batches
+from shared.batches.parts import Parts
 from shared.core.batches import Batch, Chunk, Status
-from shared.files import BATCH_OUTPUT, Files, FileTerms, StoredFile
-from shared.jobs import Jobs
+from shared.files.files import BATCH_OUTPUT, Files, FileTerms, StoredFile
+from shared.jobs.jobs import Jobs
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 

@@ -8,16 +8,16 @@ import msgspec
 
 from jobs.ml_worker.tasks import Done, Report
 from shared import manifest
-from shared.batch_input import Inspection, Worst
-from shared.batches import Batches
-from shared.budget_policy import Applies
+from shared.batches.batches import Batches
+from shared.batches.input import Inspection, Worst
 from shared.catalogue import Catalogue
 from shared.core.batches import Batch, Mistake, Status
 from shared.core.errors import BudgetExceeded, PermissionDenied
-from shared.files import Files, StoredFile
-from shared.job_charges import terms
+from shared.files.files import Files, StoredFile
+from shared.jobs.charges import terms
+from shared.money.policy import Applies
+from shared.money.worst_case import GivenBounds, worst_cost
 from shared.settings import Settings
-from shared.worst_case import GivenBounds, worst_cost
 
 NO_FILE = Mistake("file_not_found", "The input file is not there any more.", param="input_file_id")
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.files import MOST_BYTES, RETENTION_S
-from shared.uploads import MOST_PARTS
+from shared.files.files import MOST_BYTES, RETENTION_S
+from shared.files.uploads import MOST_PARTS
 from shared.web.schemas.strict import Open, Strict
 
 FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]

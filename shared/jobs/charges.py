@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared import ledgers
-from shared.budget_policy import Applies
-from shared.budget_refusals import no_price, refused
 from shared.core import budgets
 from shared.core.budgets import day_of
 from shared.core.jobs import Job, State
 from shared.core.pricing import NANO, Price, Use, cost
 from shared.core.routing import Model
 from shared.core.usage import UsageRow
+from shared.money import ledgers
+from shared.money.policy import Applies
+from shared.money.refusals import no_price, refused
+from shared.money.usage import UsageRecords
 from shared.ports.store import Store, Transaction
-from shared.usage_records import UsageRecords
 
 RETRY_S = 1.0
 STATUSES = {State.SUCCEEDED: 200, State.CANCELLED: 499}

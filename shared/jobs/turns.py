@@ -20,7 +20,7 @@ from shared.core.errors import Unavailable
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import IN_FLIGHT, WAITING, Job
 from shared.core.queues import job_concurrency
-from shared.job_report import Deadline, Report
+from shared.jobs.report import Deadline, Report
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
 from shared.settings import Settings

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.batch_input import Asked, asked
-from shared.batch_lines import unanswered
-from shared.batch_parts import Part, Parts
+from shared.batches.input import Asked, asked
+from shared.batches.lines import unanswered
+from shared.batches.parts import Part, Parts
 from shared.core.batches import Chunk, Counts, Tokens
 from shared.ports.blobs import Blobs
 

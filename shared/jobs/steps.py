@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from shared.core import fairness, jobs
 from shared.core.job_documents import from_document
 from shared.core.jobs import Job, State
-from shared.job_records import JobRecords
-from shared.job_turns import JOBS
+from shared.jobs.records import JobRecords
+from shared.jobs.turns import JOBS
 from shared.ports.store import Query, Store
 
 LIVE = (State.QUEUED, State.RUNNING)

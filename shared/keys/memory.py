@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from shared.core.errors import Unavailable
 from shared.core.managed_keys import NOBODY, Credential, credential, from_document
-from shared.key_changes import CHANGES, last_change
+from shared.keys.changes import CHANGES, last_change
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from shared.core.errors import Unavailable
 from shared.core.job_documents import from_document
 from shared.core.jobs import SEND_WITHIN_S, SHARDS, State, dispatched, reap, wake_up_is_lost
-from shared.job_records import JobRecords
-from shared.job_report import Deadline, Report
-from shared.job_turns import JOBS
-from shared.job_wakeups import WakeUps
+from shared.jobs.records import JobRecords
+from shared.jobs.report import Deadline, Report
+from shared.jobs.turns import JOBS
+from shared.jobs.wakeups import WakeUps
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
 

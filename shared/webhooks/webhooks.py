@@ -11,17 +11,17 @@ from shared.core import webhook_urls, webhooks
 from shared.core.errors import NotFound, Unavailable
 from shared.core.jobs import SEND_WITHIN_S, SHARDS
 from shared.core.webhooks import Attempt, Delivery, State
-from shared.job_report import Deadline, Report
+from shared.jobs.report import Deadline, Report
 from shared.ports.clock import Clock
 from shared.ports.courier import Courier, PrivateAddress, Undelivered
 from shared.ports.queue import Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Document, Operator, Query, Store
 from shared.settings import Settings
-from shared.webhook_records import DELIVERIES, DeliveryRecords, from_document
-from shared.webhook_secrets import WebhookSecrets
-from shared.webhook_wakeups import ROUTE as DELIVERING
-from shared.webhook_wakeups import WebhookWakeUps
+from shared.webhooks.records import DELIVERIES, DeliveryRecords, from_document
+from shared.webhooks.secrets import WebhookSecrets
+from shared.webhooks.wakeups import ROUTE as DELIVERING
+from shared.webhooks.wakeups import WebhookWakeUps
 
 log = logging.getLogger(__name__)
 Where = tuple[tuple[str, Operator, Any], ...]

@@ -9,13 +9,13 @@ from shared.core import fairness
 from shared.core.job_documents import from_document, to_document
 from shared.core.jobs import EXHAUSTED, IN_FLIGHT, Job
 from shared.core.webhooks import Delivery
-from shared.job_charges import JobCharges, Terms
-from shared.job_turns import JOBS, Turns
-from shared.job_wakeups import WakeUps
+from shared.jobs.charges import JobCharges, Terms
+from shared.jobs.turns import JOBS, Turns
+from shared.jobs.wakeups import WakeUps
 from shared.ports.store import Store, Transaction
-from shared.webhook_records import DELIVERIES, announced
-from shared.webhook_records import to_document as delivery_document
-from shared.webhook_wakeups import WebhookWakeUps
+from shared.webhooks.records import DELIVERIES, announced
+from shared.webhooks.records import to_document as delivery_document
+from shared.webhooks.wakeups import WebhookWakeUps
 
 log = logging.getLogger("omni.jobs")
 

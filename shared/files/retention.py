@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from shared.core.errors import Unavailable
-from shared.files import Files
-from shared.job_report import MOST_TIME_S, Report
+from shared.files.files import Files
+from shared.files.uploads import Uploads
+from shared.jobs.report import MOST_TIME_S, Report
 from shared.ports.clock import Clock
-from shared.uploads import Uploads
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 from shared.core.errors import Conflict, InvalidRequest, NotFound
-from shared.files import Counted, Files, FileTerms, StoredFile
+from shared.files.files import Counted, Files, FileTerms, StoredFile
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.store import Query, Store, Transaction

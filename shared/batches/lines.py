@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from shared.batch_input import Asked
-from shared.batch_parts import Result
+from shared.batches.input import Asked
+from shared.batches.parts import Result
 from shared.core.batches import Tokens
 from shared.core.errors import OmniError
 

@@ -8,7 +8,7 @@ import msgspec
 from shared.core.errors import NotFound
 from shared.core.job_documents import from_document
 from shared.core.jobs import Job, State
-from shared.job_turns import JOBS
+from shared.jobs.turns import JOBS
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.store import Query, Store

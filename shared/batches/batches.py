@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from shared.batch_records import BATCHES, BatchRecords, from_document
-from shared.budget_policy import Applies
+from shared.batches.records import BATCHES, BatchRecords, from_document
 from shared.core import batches as transitions
 from shared.core.batches import RETENTION_S, WINDOW_S, Batch, Chunk, Counts, Mistake, Status, Tokens
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from shared.core.jobs import LIFETIME_S, State
-from shared.files import FILES, StoredFile
+from shared.files.files import FILES, StoredFile
 from shared.id_pages import page
-from shared.job_charges import JobCharges, Terms
-from shared.job_report import Deadline, Report
-from shared.jobs import JobOrder, Jobs
+from shared.jobs.charges import JobCharges, Terms
+from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.report import Deadline, Report
+from shared.money.policy import Applies
 from shared.ports.clock import Clock
 from shared.ports.store import Query, Store, Transaction
 from shared.settings import Settings

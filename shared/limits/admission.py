@@ -7,8 +7,8 @@ from shared.core.errors import RateLimited, Unavailable
 from shared.core.keys import Caller
 from shared.core.limits import Answer, Kind, Limit, Trip
 from shared.core.quota import Holdings, Quota, Refusal, Ticket
-from shared.limit_headers import RawHeaders, headers
-from shared.limit_policy import LimitPolicy
+from shared.limits.headers import RawHeaders, headers
+from shared.limits.policy import LimitPolicy
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.telemetry import series

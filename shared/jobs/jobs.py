@@ -17,21 +17,21 @@ from shared.core.errors import Conflict
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
-from shared.job_charges import JobCharges, Terms
-from shared.job_reading import JobReader, kept, not_found
-from shared.job_records import JobRecords
-from shared.job_recovery import Recovery
-from shared.job_report import Report
-from shared.job_steps import JobSteps
-from shared.job_turns import JOBS, Turns
-from shared.job_wakeups import WakeUps
+from shared.jobs.charges import JobCharges, Terms
+from shared.jobs.reading import JobReader, kept, not_found
+from shared.jobs.records import JobRecords
+from shared.jobs.recovery import Recovery
+from shared.jobs.report import Report
+from shared.jobs.steps import JobSteps
+from shared.jobs.turns import JOBS, Turns
+from shared.jobs.wakeups import WakeUps
 from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.clock import Clock
 from shared.ports.queue import Queue
 from shared.ports.store import AlreadyExists, Document, Query, Store
 from shared.settings import Settings
-from shared.webhook_wakeups import ROUTE as DELIVERING
-from shared.webhook_wakeups import WebhookWakeUps
+from shared.webhooks.wakeups import ROUTE as DELIVERING
+from shared.webhooks.wakeups import WebhookWakeUps
 
 MOST_PAGES = 20
 """How far a list filtered by task or metadata looks for matches."""

@@ -10,7 +10,7 @@ from shared.core import webhooks
 from shared.core.job_documents import BadDocument
 from shared.core.jobs import Job
 from shared.core.webhooks import GONE, Attempt, Delivery
-from shared.job_view import view
+from shared.jobs.view import view
 from shared.ports.store import Document, Store, Transaction
 
 DELIVERIES, ENDPOINTS = "webhooks", "webhook_endpoints"

@@ -1,7 +1,7 @@
 """Authentication: an API key's text → the caller it belongs to.
 
 Static keys come from the secret `API_KEYS`. A managed key is known to be genuine or guessed before anything is asked of
-the store; what the store says of a genuine one is remembered (shared/key_memory.py).
+the store; what the store says of a genuine one is remembered (shared/keys/memory.py).
 """
 
 import logging
@@ -11,7 +11,7 @@ from shared.core.addresses import Address, is_within
 from shared.core.errors import PermissionDenied, Unauthenticated, Unavailable
 from shared.core.keys import Caller, Scope, claimed_id, digest, is_genuine, managed_id, static_keys
 from shared.core.managed_keys import Credential
-from shared.key_memory import KeyMemory, in_thread
+from shared.keys.memory import KeyMemory, in_thread
 from shared.ports.clock import Clock
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
