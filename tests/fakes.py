@@ -47,8 +47,8 @@ class FakeResponse:
     def stream(cls, *parts: bytes | UpstreamError) -> "FakeResponse":
         return cls(200, list(parts), [("content-type", "text/event-stream")])
 
-    def header(self, name: str) -> str:
-        return dict(self.headers).get(name, "")
+    def header(self, name: bytes) -> bytes:
+        return dict(self.headers).get(name.decode(), "").encode("latin-1")
 
     async def read(self) -> bytes:
         return b"".join([part async for part in self.chunks()])

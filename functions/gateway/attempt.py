@@ -10,7 +10,7 @@ from functions.gateway.charge import HEADER, Charge, comment
 from functions.gateway.completion import NO_ANSWER, from_whole, to_stream
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
-from functions.gateway.relay import estimate_usage, note_usage, relay_stream, send_whole
+from functions.gateway.relay import estimate_usage, is_stream, note_usage, relay_stream, send_whole
 from functions.gateway.signer import CallerSigner
 from functions.gateway.upstream_errors import from_answer
 from shared import telemetry
@@ -96,11 +96,11 @@ class Attempt:
     async def _relay(self, call: Call, target: UpstreamTarget, response: Response) -> None:
         exchange = call.exchange
         if not 200 <= response.status < 300:
-            content, retry_after = await response.read(), response.header("retry-after")
+            content, retry_after = await response.read(), response.header(b"retry-after")
             error = from_answer(response.status, content, retry_after, trusted=target.is_worker)
             self._count(call, MODEL_LOADING if error.code == MODEL_LOADING else str(response.status))
             raise TryAgain(error) if response.status in MODEL_DID_NOT_RUN else error
-        if response.header("content-type").startswith("text/event-stream"):
+        if is_stream(response):
             await self._relay_stream(call, response)
             return
         content = await response.read()
@@ -114,7 +114,7 @@ class Attempt:
             await exchange.write(comment(told) + events, more=False, recorded=events)
             return
         if told:
-            exchange.reply_headers.append((HEADER, told))
+            exchange.reply_headers.append((HEADER, told.encode()))
         await send_whole(exchange, response, content)
 
     async def _relay_stream(self, call: Call, response: Response) -> None:

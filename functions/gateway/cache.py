@@ -30,7 +30,7 @@ from shared.telemetry import series
 NOT_IN_THE_ANSWER = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "stream", "stream_options", "user"})
 """Fields of a request that do not change what a model says."""
 NOTHING_SAID = CacheControl()
-BYPASS, MISS, HIT = (("x-omni-cache", outcome) for outcome in ("bypass", "miss", "hit"))
+BYPASS, MISS, HIT = "bypass", "miss", "hit"
 POLL_S = 0.1
 
 
@@ -176,11 +176,11 @@ async def _give(flight: Flight, exchange: Exchange, found: Found) -> None:
 
 def _note_hit(exchange: Exchange, age_s: float) -> None:
     _note(exchange, HIT)
-    exchange.reply_headers.append(("age", str(int(age_s))))
-    exchange.reply_headers.append((HEADER, "0"))
+    exchange.reply_headers.append((b"age", b"%d" % age_s))
+    exchange.reply_headers.append((HEADER, b"0"))
     exchange.answered_from = "cache"
 
 
-def _note(exchange: Exchange, outcome: tuple[str, str]) -> None:
-    exchange.reply_headers.append(outcome)
-    series(telemetry.CACHE, exchange.model, outcome[1]).inc()
+def _note(exchange: Exchange, outcome: str) -> None:
+    exchange.reply_headers.append((b"x-omni-cache", outcome.encode()))
+    series(telemetry.CACHE, exchange.model, outcome).inc()

@@ -19,7 +19,7 @@ from shared.money.refusals import no_price
 from shared.money.worst_case import most_output, worst_cost
 from shared.telemetry import series
 
-HEADER = "x-omni-cost-usd"
+HEADER = b"x-omni-cost-usd"
 FASTEST_TOKENS_PER_S = 1000
 """No server is faster: what a whole answer can have become at most when its caller left."""
 
@@ -96,4 +96,4 @@ class Charge:
 
 def comment(told: str | None) -> bytes:
     """The cost as a stream can tell it: what begins with a colon is no event."""
-    return f": {HEADER}: {told}\n\n".encode() if told else b""
+    return b": %b: %b\n\n" % (HEADER, told.encode()) if told else b""

@@ -7,7 +7,7 @@ from shared.core.keys import Caller
 from shared.core.pricing import NANO
 from shared.core.quota import Ticket
 from shared.manifest import Route
-from shared.web.asgi import Message, Receive, Send
+from shared.web.asgi import Message, RawHeaders, Receive, Send
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
 
@@ -68,7 +68,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
-        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.raw_headers: RawHeaders = scope["headers"]
         self.headers: dict[bytes, bytes] = dict(self.raw_headers)
         self.peer: str = client[0] if (client := scope.get("client")) else ""
         """What the server says of the connection's other end; see shared.core.addresses for what it is worth."""
@@ -94,7 +94,7 @@ class Exchange:
         """What keeps the cost, while the request is with its upstream."""
         self.sent_at = 0.0
         """When an upstream was asked last, on the monotonic clock; 0 before."""
-        self.reply_headers: list[tuple[str, str]] = [("x-request-id", self.request_id)]
+        self.reply_headers: RawHeaders = [(b"x-request-id", self.request_id.encode())]
         """Sent with whatever answer is given."""
         self.status = 0
         """0 until the answer has begun."""
@@ -105,7 +105,7 @@ class Exchange:
         """What the request took of the caller's limits."""
         self.estimated_input = 0
         """Tokens of the request, before an upstream has counted them."""
-        self.late_headers: Callable[[], list[tuple[bytes, bytes]]] = list
+        self.late_headers: Callable[[], RawHeaders] = list
         """Asked for when the answer begins."""
 
     def header(self, name: bytes) -> str:
@@ -136,12 +136,11 @@ class Exchange:
     def route_name(self) -> str:
         return self.route.name if self.route else "none"
 
-    async def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+    async def begin(self, status: int, headers: RawHeaders) -> None:
         """Sends the answer's head."""
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *self.reply_headers)]
-        raw += self.late_headers()
         self.status = status
-        await self.send({"type": "http.response.start", "status": status, "headers": raw})
+        headers = [*headers, *self.reply_headers, *self.late_headers()]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, chunk: bytes, *, more: bool, recorded: bytes | None = None) -> None:
         """Sends a part of the answer's body; the last one with `more=False`. Whoever is given the same answer later
@@ -155,5 +154,6 @@ class Exchange:
 
     async def reply(self, reply: Reply) -> None:
         """Sends a whole answer."""
-        await self.begin(reply.status, [*reply.headers, ("content-length", str(len(reply.body)))])
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        await self.begin(reply.status, [*headers, (b"content-length", b"%d" % len(reply.body))])
         await self.write(reply.body, more=False)

@@ -43,7 +43,8 @@ class Functions:
         request = OutgoingRequest(route.methods[0], url, headers, content, route.timeout_s)
         with failures(route):
             async with self._upstream.send(request) as response:
-                return Answer(response.status, passed_back(response), await response.read())
+                headers_back = [(name.decode(), value.decode()) for name, value in passed_back(response)]
+                return Answer(response.status, headers_back, await response.read())
 
 
 @contextmanager

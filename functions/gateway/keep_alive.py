@@ -10,7 +10,7 @@ from types import TracebackType
 from functions.gateway.exchange import Exchange
 
 COMMENT = b": keep-alive\n\n"
-STREAM_HEADERS = [("content-type", "text/event-stream"), ("cache-control", "no-cache")]
+STREAM_HEADERS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 
 
 class KeepAlive:

@@ -12,7 +12,6 @@ import msgspec
 
 from functions.gateway import completion
 from functions.gateway.cache_control import CacheControl
-from functions.gateway.recording import EVENTS, is_stream
 from shared import telemetry
 from shared.core.breaker import Breaker
 from shared.core.errors import Unavailable
@@ -23,6 +22,7 @@ from shared.web.reply import JSON, Reply
 MOST_KEPT_BYTES = 1024 * 1024
 CLAIM_S = 30.0
 """How long other instances wait at most for one that makes an answer."""
+EVENTS = "text/event-stream"
 STREAM = [("content-type", EVENTS), ("cache-control", "no-cache")]
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class KeptAnswers:
 
     def keep(self, question: Question, reply: Reply, usage: dict[str, int] | None) -> None:
         """Keeps an answer if the model finished it. `usage` is for one that does not tell it."""
-        streamed = is_stream(reply.headers)
+        streamed = dict(reply.headers).get("content-type", "").startswith(EVENTS)
         answer = completion.from_stream(reply.body) if streamed else completion.from_whole(reply.body)
         if reply.status != 200 or answer is None:
             return

@@ -26,7 +26,7 @@ from shared.settings import Settings
 from shared.web.reply import Reply
 
 HEADER = b"prefer"
-VARY = ("vary", "Prefer")
+VARY = (b"vary", b"Prefer")
 CREATE = "jobs_create"
 
 
@@ -76,7 +76,7 @@ class Prefer:
             if wanted.wait_s:
                 reply = await self._waited(caller, answer, wanted.wait_s, for_answer=for_answer)
         exchange.answered_from = "job"  # whose tokens are counted where it runs
-        exchange.reply_headers.append(("preference-applied", wanted.applied))
+        exchange.reply_headers.append((b"preference-applied", wanted.applied.encode()))
         await exchange.reply(reply)
 
     async def _waited(self, caller: Caller, made: Answer, wait_s: float, *, for_answer: bool) -> Reply:
@@ -102,7 +102,7 @@ def _succeeded(job: Job, result: dict[str, Any] | None) -> dict[str, Any] | None
 
 def _refusal(answer: Answer, *, for_answer: bool) -> OmniError:
     """The function's own refusal; a field of the input by the name its caller gave it."""
-    error = upstream_errors.from_answer(answer.status, answer.body, answer.header("retry-after"), trusted=True)
+    error = upstream_errors.from_answer(answer.status, answer.body, answer.header("retry-after").encode(), trusted=True)
     if for_answer and isinstance(error, InvalidRequest) and (param := error.param or "").startswith("input"):
         error.param = param.removeprefix("input").removeprefix(".") or None
         error.message = error.message.replace(f"'{param}'", f"'{error.param}'" if error.param else "The body", 1)

@@ -1,13 +1,12 @@
 """An answer, written down while it is sent."""
 
 from functions.gateway.exchange import RECORDED
-from shared.web.asgi import Message
+from shared.web.asgi import Message, RawHeaders
 from shared.web.reply import Reply
 
 MOST_BYTES = 8 * 1024 * 1024
 PART_OF_THE_ANSWER = frozenset({b"content-type", b"location", b"etag", b"cache-control", b"preference-applied"})
 """Headers that are the same for whoever is given the answer; the others tell of one request or one caller."""
-EVENTS = "text/event-stream"
 
 
 class Recording:
@@ -16,7 +15,7 @@ class Recording:
     def __init__(self) -> None:
         self.status = 0
         """0 until the answer has begun."""
-        self.headers: list[tuple[str, str]] = []
+        self.headers: RawHeaders = []
         self.parts: list[bytes] = []
         """Of the body; none once they would be more than MOST_BYTES."""
         self.size = 0
@@ -25,11 +24,7 @@ class Recording:
     def take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.headers = [
-                (name.decode("latin-1"), value.decode("latin-1"))
-                for name, value in message["headers"]
-                if name in PART_OF_THE_ANSWER
-            ]
+            self.headers = [header for header in message["headers"] if header[0] in PART_OF_THE_ANSWER]
             return
         part: bytes = message.get(RECORDED, message["body"])
         self.size += len(part)
@@ -45,14 +40,11 @@ class Recording:
 
     @property
     def is_stream(self) -> bool:
-        return is_stream(self.headers)
+        return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in self.headers)
 
     def reply(self) -> Reply | None:
         """The answer, once it is there; None for ever when it was too large."""
         if not self.complete or self.is_too_large:
             return None
-        return Reply(self.status, b"".join(self.parts), self.headers)
-
-
-def is_stream(headers: list[tuple[str, str]]) -> bool:
-    return any(name == "content-type" and value.startswith(EVENTS) for name, value in headers)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
+        return Reply(self.status, b"".join(self.parts), headers)

@@ -9,7 +9,6 @@ from functions.gateway.charge import comment
 from functions.gateway.completion import tells_error
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
-from functions.gateway.recording import is_stream
 from shared import telemetry
 from shared.core import tokens
 from shared.core.errors import UpstreamFailed
@@ -17,16 +16,17 @@ from shared.ports.clock import Clock
 from shared.ports.upstream import Response, UpstreamError
 from shared.telemetry import series
 from shared.web import sse
+from shared.web.asgi import RawHeaders
 
 PASSED_BACK = (
-    "content-type",
-    "content-disposition",
-    "location",
-    "retry-after",
-    "allow",
-    "etag",
-    "cache-control",
-    "preference-applied",
+    b"content-type",
+    b"content-disposition",
+    b"location",
+    b"retry-after",
+    b"allow",
+    b"etag",
+    b"cache-control",
+    b"preference-applied",
 )
 
 
@@ -59,23 +59,23 @@ _decode_event = msgspec.json.Decoder(dict[str, Any]).decode
 
 async def send_whole(exchange: Exchange, response: Response, content: bytes) -> None:
     """Sends the answer, whose body has been read, in one piece and with its length."""
-    await exchange.begin(response.status, [*passed_back(response), ("content-length", str(len(content)))])
+    await exchange.begin(response.status, [*passed_back(response), (b"content-length", b"%d" % len(content))])
     await exchange.write(content, more=False)
 
 
 async def send_on(exchange: Exchange, response: Response) -> None:
     """Sends a function's answer: a short one in one piece, any other part by part, never held whole."""
-    length = response.header("content-length")
+    length = response.header(b"content-length")
     if length.isdigit() and int(length) <= MOST_WHOLE_BYTES:
         await send_whole(exchange, response, await response.read())
         return
     headers = passed_back(response)
-    await exchange.begin(response.status, [*headers, ("content-length", length)] if length else headers)
+    await exchange.begin(response.status, [*headers, (b"content-length", length)] if length else headers)
     try:
         async for chunk in response.chunks():
             await exchange.write(chunk, more=True)
     except UpstreamError as error:
-        if is_stream(headers):
+        if is_stream(response):
             raise
         raise CutOff(str(error)) from error
     await exchange.write(b"", more=False)
@@ -115,10 +115,13 @@ def _is_refusal(block: bytes) -> bool:
     return b'"error"' in block and any(map(tells_error, sse.payloads(block)))
 
 
-def passed_back(response: Response) -> list[tuple[str, str]]:
+def passed_back(response: Response) -> RawHeaders:
     """The headers that concern the caller; what cannot stand in a header is dropped."""
-    found = ((name, response.header(name)) for name in PASSED_BACK)
-    return [(name, value) for name, value in found if value and value.isascii()]
+    return [(name, value) for name in PASSED_BACK if (value := response.header(name)) and value.isascii()]
+
+
+def is_stream(response: Response) -> bool:
+    return response.header(b"content-type").startswith(b"text/event-stream")
 
 
 def note_usage(exchange: Exchange, content: bytes) -> WithUsage | None:

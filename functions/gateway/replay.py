@@ -61,9 +61,9 @@ class Replay:
     async def _replay(self, exchange: Exchange, kept: Reply) -> None:
         if exchange.route and exchange.route.kind == "inference":
             exchange.model = (await body.asked(exchange, self._settings)).model
-            exchange.reply_headers.append((COST, "0"))
+            exchange.reply_headers.append((COST, b"0"))
         exchange.answered_from = "replay"
-        exchange.reply_headers.append(("idempotency-replayed", "true"))
+        exchange.reply_headers.append((b"idempotency-replayed", b"true"))
         series(telemetry.REPLAYS, exchange.route_name).inc()
         await exchange.reply(kept)
 

@@ -29,7 +29,7 @@ BY_STATUS: dict[int, type[OmniError]] = {
 }
 
 
-def from_answer(status: int, content: bytes, retry_after: str, *, trusted: bool) -> OmniError:
+def from_answer(status: int, content: bytes, retry_after: bytes, *, trusted: bool) -> OmniError:
     """The error to raise for an upstream's answer of 400 or more.
 
     What a server outside the platform says of its own failures (5xx), or of our account (401, 403, 429), stays with
@@ -48,9 +48,9 @@ def from_answer(status: int, content: bytes, retry_after: str, *, trusted: bool)
     )
 
 
-def _seconds(retry_after: str) -> float | None:
+def _seconds(retry_after: bytes) -> float | None:
     """A `Retry-After` in seconds, an hour at most; None for none, a date or nonsense."""
-    if not retry_after.isascii() or not retry_after.isdecimal():
+    if not retry_after.isdigit():
         return None
     return min(float(retry_after[:9]), 3600.0)
 

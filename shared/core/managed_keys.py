@@ -84,12 +84,17 @@ class Credential:
 
     def has(self, text: str, peppers: tuple[bytes, ...], now: float) -> bool:
         """Whether this is one of the key's texts, and still one."""
+        found = self.text_hash(text, peppers)
+        return found is not None and found.holds(now)
+
+    def text_hash(self, text: str, peppers: tuple[bytes, ...]) -> TextHash | None:
+        """What is kept of this text, whether it still works or not; None when it is none of the key's."""
         for pepper in peppers:
             hashed = peppered(text, pepper)
             for each in self.texts:
-                if compare_digest(each.hash, hashed) and each.holds(now):
-                    return True
-        return False
+                if compare_digest(each.hash, hashed):
+                    return each
+        return None
 
     def has_ended(self, now: float) -> bool:
         return self.ends_at is not None and now >= self.ends_at

@@ -96,21 +96,22 @@ class Ticket:
 
         All of it, or nothing: then the limit that refuses, or what has to be leased first.
         """
-        requests = [each for quota in quotas for each in quota.requests]
-        counted = [quota.tokens for quota in self.quotas if quota.tokens] if tokens else []
-        slots = [quota.slots for quota in quotas if quota.slots]
-        short = [(each, 1) for each in requests if not each.covers(1, now)]
+        short: list[tuple[Allowance, int]] = []
+        full: list[HeldSlots] = []
+        for quota in quotas:
+            short += [(each, 1) for each in quota.requests if not each.covers(1, now)]
+            if quota.slots and not quota.slots.covers(now):
+                full.append(quota.slots)
+        counted = [quota.tokens for quota in self.quotas if quota.tokens] if tokens else ()
         short += [(each, tokens) for each in counted if not each.covers(tokens, now)]
-        full = [held for held in slots if not held.covers(now)]
         if short or full:
             return _obstacle(short, full, now)
-        for allowance in requests:
-            self._requests.append((allowance, *allowance.spend(1, now)))
-        for allowance in counted:
-            self._tokens.append((allowance, *allowance.spend(tokens, now)))
-        for held in slots:
-            held.take()
-        self._slots += slots
+        for quota in quotas:
+            self._requests += [(each, *each.spend(1, now)) for each in quota.requests]
+            if quota.slots:
+                quota.slots.take()
+                self._slots.append(quota.slots)
+        self._tokens += [(each, *each.spend(tokens, now)) for each in counted]
         return None
 
     def settle(self, tokens: int, now: float) -> None:

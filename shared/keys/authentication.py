@@ -10,8 +10,8 @@ from collections.abc import Callable
 from shared.core.addresses import Address, is_within
 from shared.core.errors import PermissionDenied, Unauthenticated, Unavailable
 from shared.core.keys import Caller, Scope, claimed_id, digest, is_genuine, managed_id, static_keys
-from shared.core.managed_keys import Credential
-from shared.keys.memory import KeyMemory, in_thread
+from shared.core.managed_keys import Credential, TextHash
+from shared.keys.memory import KeyMemory, in_thread, remember
 from shared.ports.clock import Clock
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store
@@ -27,6 +27,8 @@ class Authenticator:
         self._peppers = Secret(secrets, "OMNI_KEY_PEPPER", newest_first)
         self._memory = memory
         self._now = clock.now
+        self._proven: dict[bytes, tuple[Credential, tuple[bytes, ...], TextHash]] = {}
+        """By a text's digest: whose it was found to be, by which peppers. The HMAC is made once, not for each request."""
 
     @classmethod
     def from_settings(cls, settings: Settings, secrets: Secrets, store: Store, clock: Clock) -> "Authenticator":
@@ -45,11 +47,20 @@ class Authenticator:
         if caller := self._static.value().get(hashed):
             return caller
         found, peppers, now = self._memory.recall(claimed_id(key)), self._peppers.value(), self._now()
-        if found and found.has(key, peppers, now):
+        if found and (text := self._text_hash(found, key, hashed, peppers)) and text.holds(now):
             return _unless_ended(found, now) if self._memory.is_current() else None
         if managed_id(key) is None or not is_genuine(key, peppers) or self._memory.has_refused(hashed):
             raise Unauthenticated
         return None
+
+    def _text_hash(self, found: Credential, key: str, hashed: bytes, peppers: tuple[bytes, ...]) -> TextHash | None:
+        """As `Credential.text_hash`; made anew once the key or the peppers have changed."""
+        proven = self._proven.get(hashed)
+        if proven and proven[0] is found and proven[1] is peppers:
+            return proven[2]
+        if text := found.text_hash(key, peppers):
+            remember(self._proven, hashed, (found, peppers, text))
+        return text
 
     def authenticate(self, key: str) -> Caller:
         """The caller, from the store if need be; Unauthenticated when there is none, Unavailable when none can tell."""

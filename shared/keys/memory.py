@@ -89,13 +89,13 @@ class KeyMemory:
         with self._applying:
             if self._since == since:  # else a change may have been seen that came after this was read
                 self._known.pop(key_id, None)
-                _add(self._known, key_id, found)
+                remember(self._known, key_id, found)
         return found
 
     def refuse(self, hashed: bytes) -> None:
         """Remembers that the store has no key of this text, until any key changes."""
         with self._applying:
-            _add(self._refused, hashed, self._since)
+            remember(self._refused, hashed, self._since)
 
     def has_refused(self, hashed: bytes) -> bool:
         return hashed in self._refused and self._refused[hashed] == self._since
@@ -164,7 +164,7 @@ def in_thread(work: Work) -> None:
     threading.Thread(target=work, name="key-changes", daemon=True).start()
 
 
-def _add(entries: dict[K, V], key: K, value: V) -> None:
+def remember(entries: dict[K, V], key: K, value: V) -> None:
     """Adds an entry, in place of the oldest when there are too many."""
     if len(entries) >= MOST_REMEMBERED:
         del entries[next(iter(entries))]

@@ -7,11 +7,12 @@ from shared.core.errors import RateLimited, Unavailable
 from shared.core.keys import Caller
 from shared.core.limits import Answer, Kind, Limit, Trip
 from shared.core.quota import Holdings, Quota, Refusal, Ticket
-from shared.limits.headers import RawHeaders, headers
+from shared.limits.headers import headers
 from shared.limits.policy import LimitPolicy
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.telemetry import series
+from shared.web.asgi import RawHeaders
 
 FORGET_ABOVE = 20_000
 """Callers remembered; beyond that, those that hold nothing are forgotten."""

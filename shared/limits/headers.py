@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from shared.core.allowance import Allowance
 from shared.core.quota import Quota
+from shared.web.asgi import RawHeaders
 
-RawHeaders = list[tuple[bytes, bytes]]
 REQUESTS = (b"x-ratelimit-limit-requests", b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests")
 TOKENS = (b"x-ratelimit-limit-tokens", b"x-ratelimit-remaining-tokens", b"x-ratelimit-reset-tokens")
 

@@ -38,8 +38,8 @@ class Response(Protocol):
     @property
     def status(self) -> int: ...
 
-    def header(self, name: str) -> str:
-        """A header by its lower-case name; empty when it was not sent."""
+    def header(self, name: bytes) -> bytes:
+        """A header by its lower-case name; empty when it was not sent, the first when it was sent more than once."""
         ...
 
     async def read(self) -> bytes:

@@ -9,6 +9,8 @@ from shared.core.errors import BodyTimeout, HeadersTooLarge, InvalidRequest, Pay
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+"""As they go over the wire; names in lower case."""
 
 CLIENT_CLOSED_REQUEST = 499
 """What the metrics count when the caller left before the answer began (nginx's number)."""

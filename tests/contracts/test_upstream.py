@@ -154,8 +154,8 @@ async def test_what_nobody_asked_for_does_not_become_the_next_answer() -> None:
 async def test_header_names_are_found_in_lower_case_and_the_first_counts() -> None:
     answer = b"HTTP/1.1 200 OK\r\nRetry-After: 3\r\nretry-after: 9\r\ncontent-length: 0\r\n\r\n"
     async with serving(answering(answer)) as server, client() as upstream, upstream.send(request(server)) as response:
-        assert response.header("retry-after") == "3"
-        assert response.header("location") == ""
+        assert response.header(b"retry-after") == b"3"
+        assert response.header(b"location") == b""
 
 
 @in_loop

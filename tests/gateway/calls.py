@@ -101,7 +101,7 @@ class GatedResponse:
         self._gate = gate
         self.status = response.status
 
-    def header(self, name: str) -> str:
+    def header(self, name: bytes) -> bytes:
         return self._response.header(name)
 
     async def read(self) -> bytes:

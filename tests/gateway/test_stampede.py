@@ -198,7 +198,7 @@ def test_a_first_caller_who_does_not_read_its_stream_does_not_hold_up_the_others
         flight = Flight(first, lambda _: None, patience_s=0.05)
         following = asyncio.create_task(flight.follow(bare_exchange(send=take), lambda *_: None))
         await asyncio.sleep(0)
-        await first.begin(200, [("content-type", "text/event-stream")])
+        await first.begin(200, [(b"content-type", b"text/event-stream")])
         for part in (*STREAM, b""):
             await first.write(part, more=bool(part))
         flight.end()

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from functions.gateway import track_usage
@@ -15,7 +16,7 @@ from tests.gateway.calls import Call
 from tests.gateway.conftest import World
 
 
-async def written(world: World, count: int) -> list[dict[str, Any]]:
+async def written(world: World, count: int) -> list[UsageRow]:
     """The rows in the store, once there are so many."""
     async with asyncio.timeout(5):
         while True:
@@ -23,7 +24,7 @@ async def written(world: World, count: int) -> list[dict[str, Any]]:
                 row
                 for (collection, _), document in world.store.documents.items()
                 if collection == "usage"
-                for row in document["rows"]
+                for row in msgspec.json.decode(document["rows"], type=list[UsageRow])
             ]
             if len(found) >= count:
                 return found
@@ -31,7 +32,7 @@ async def written(world: World, count: int) -> list[dict[str, Any]]:
 
 
 def test_every_request_has_its_row(world: World) -> None:
-    async def run() -> list[dict[str, Any]]:
+    async def run() -> list[UsageRow]:
         await Call(world, headers={"x-request-id": "first"}).done()
         await Call(world, {"temperature": 0}).done()
         world.answers(lambda _: FakeResponse.json({"error": {"message": "no"}}, 400))
@@ -39,10 +40,10 @@ def test_every_request_has_its_row(world: World) -> None:
         return await written(world, 3)
 
     first, second, refused = asyncio.run(run())
-    assert (first["request_id"], first["tenant"], first["model"], first["status"]) == ("first", "acme", "small", 200)
-    assert (first["tokens_in"], first["tokens_out"], first["cost"]) == (3, 5, None)
-    assert (refused["request_id"], refused["status"], refused["cost"]) == ("refused", 400, 0)
-    assert second["request_id"] != first["request_id"]
+    assert (first.request_id, first.tenant, first.model, first.status) == ("first", "acme", "small", 200)
+    assert (first.tokens_in, first.tokens_out, first.cost) == (3, 5, None)
+    assert (refused.request_id, refused.status, refused.cost) == ("refused", 400, 0)
+    assert second.request_id != first.request_id
 
 
 class Records(UsageRecords):

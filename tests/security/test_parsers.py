@@ -65,7 +65,7 @@ def test_a_stream_is_read_or_is_none(content: bytes) -> None:
 
 @given(st.integers(100, 599), BYTES, HEADER, st.booleans())
 def test_an_upstreams_refusal_becomes_one_of_ours(status: int, content: bytes, retry_after: str, ours: bool) -> None:  # noqa: FBT001
-    error = from_answer(status, content, retry_after, trusted=ours)
+    error = from_answer(status, content, retry_after.encode(), trusted=ours)
     assert isinstance(error, OmniError)
     assert 400 <= error.status < 600
     assert error.message

@@ -62,8 +62,8 @@ class Connection(asyncio.Protocol):
         while not self.status:
             await self._news()
 
-    def header(self, name: str) -> str:
-        return self._headers.get(name.encode(), b"").decode("latin-1")
+    def header(self, name: bytes) -> bytes:
+        return self._headers.get(name, b"")
 
     async def read(self) -> bytes:
         while not self._is_complete:
