@@ -69,7 +69,9 @@ HARMLESS = {
     "a forged origin": head(b"x-forwarded-host: evil", b"x-original-url: /evil", LENGTH) + BODY,
     "a cookie": head(b"cookie: evil=1", LENGTH) + BODY,
     "a trailer": head(b"transfer-encoding: chunked")
-    + b"%x\r\n%b\r\n0\r\nx-omni-caller: forged\r\n\r\n" % (len(BODY), BODY),
+    + b"%x\r\n%b\r\n0\r\nx-request-id: forged\r\nx-omni-caller: forged\r\n\r\n" % (len(BODY), BODY),
+    "spaces behind a length": head(LENGTH + b" \t ") + BODY,
+    "another protocol with a body": head(b"connection: upgrade", b"upgrade: evil", LENGTH) + BODY,
     "another host": b"GET /v1/models HTTP/1.1\r\nhost: evil\r\nx-api-key: " + KEY.encode() + b"\r\n\r\n",
     "another protocol": head(b"connection: upgrade", b"upgrade: h2c", method=b"GET", path=b"/v1/models"),
 }
@@ -88,6 +90,11 @@ def test_what_is_forged_goes_nowhere(running: Gateway, raw: bytes) -> None:
     before = len(running.behind.requests)
     assert statuses(running.send(raw)) == [200]
     assert not [request for request in running.behind.requests[before:] if FORGED.search(request)]
+
+
+def test_a_key_in_a_trailer_is_none(running: Gateway) -> None:
+    keyless = b"GET /v1/models HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + ZERO[:-2]
+    assert statuses(running.send(keyless + b"x-api-key: %b\r\n\r\n" % KEY.encode())) == [401]
 
 
 @pytest.mark.parametrize("path", [b"/api/v1/jobs/a%0d%0ax-omni-caller:%20forged", b"/api/v1/jobs/%3fa%23b%20c"])

@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import re
+from typing import Any
 
 import pytest
 import uvicorn
 
 from shared.web.heads import MOST_HEAD_BYTES, bounded_heads
+
+JSON_LENGTH = b"content-type: application/json\r\ncontent-length: %d\r\n"
+CLOSE = b"connection: close\r\n"
 
 
 async def nobody(scope: object, receive: object, send: object) -> None:
@@ -14,27 +19,51 @@ async def nobody(scope: object, receive: object, send: object) -> None:
     raise AssertionError
 
 
-def said_to(sent: bytes) -> bytes:
-    """All that a server answers to these bytes until it hangs up."""
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the head and the body that came; at `/early` before the body has come."""
+    parts, more = [], scope["path"] != "/early"
+    while more:
+        message = await receive()
+        parts.append(message["body"])
+        more = message["more_body"]
+    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
+    content = json.dumps([scope["method"], scope["path"], headers, b"".join(parts).decode()]).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]})
+    await send({"type": "http.response.body", "body": content})
+
+
+def said_to(*sent: bytes, application: Any = nobody, head_s: float = 10, pause_s: float = 0.0) -> bytes:
+    """All that a server answers to these bytes until it hangs up, which it must do in time."""
 
     async def run() -> bytes:
-        server = uvicorn.Server(
-            uvicorn.Config(nobody, port=0, http=bounded_heads(10), log_config=None, lifespan="off", ws="none")
-        )
+        protocol = bounded_heads(head_s)
+        server = uvicorn.Server(uvicorn.Config(application, port=0, http=protocol, log_config=None, lifespan="off"))
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110  (nothing tells when it is)
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         async with asyncio.timeout(20):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
-            answer = await reader.read()
+            for part in sent:
+                writer.write(part)
+                await asyncio.sleep(pause_s)
+            answer = b""
+            try:
+                while part := await reader.read(65536):
+                    answer += part
+            except ConnectionError:
+                pass
             writer.close()
         server.should_exit = True
         await serving
         return answer
 
     return asyncio.run(run())
+
+
+def echoes(answer: bytes) -> list[Any]:
+    """What the application was told of each request."""
+    return [json.loads(found) for found in re.findall(rb"\r\n\r\n(\[.*?\])(?=HTTP/|$)", answer, re.DOTALL)]
 
 
 @pytest.mark.parametrize(
@@ -53,3 +82,54 @@ def test_a_head_that_cannot_be_read_gets_the_one_error_shape(sent: bytes, status
     assert f"x-request-id: {answer['request_id']}" in lines
     assert f"content-length: {len(content)}" in lines
     assert "connection: close" in lines
+
+
+def test_a_trailer_is_no_header() -> None:
+    head = b"POST /a HTTP/1.1\r\nhost: x\r\n" + CLOSE + b"transfer-encoding: chunked\r\n\r\n"
+    chunks = b"2\r\n{}\r\n0\r\nx-api-key: another\r\nx-forwarded-for: 10.0.0.1\r\n\r\n"
+    [[method, path, headers, body]] = echoes(said_to(head + chunks, application=echo))
+    assert (method, path, body) == ("POST", "/a", "{}")
+    assert [name for name, _ in headers] == ["host", "connection", "transfer-encoding"]
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
+@pytest.mark.parametrize("size", [0, 2, 200_000])
+def test_another_protocol_is_declined_and_the_request_answered_with_its_body(protocol: bytes, size: int) -> None:
+    upgrade = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: %b\r\nx-after: 1\r\n" % protocol
+    body = b"x" * size
+    first = b"POST /a HTTP/1.1\r\nhost: x\r\n" + upgrade + JSON_LENGTH % size + b"\r\n" + body
+    second = b"GET /b HTTP/1.1\r\nhost: x\r\n" + CLOSE + b"\r\n"
+    for parts in ((first + first + second,), (first[:50], first[50:] + first[:70], first[70:] + second)):
+        *firsts, last = echoes(said_to(*parts, application=echo, pause_s=0.05))
+        assert (len(firsts), last[1]) == (2, "/b")
+        for method, path, headers, got in firsts:
+            assert (method, path, got) == ("POST", "/a", body.decode())
+            assert ["x-after", "1"] in headers
+            assert "upgrade" not in [name for name, _ in headers]
+
+
+@pytest.mark.parametrize("target", [b"evil:443", b"/a", b"http://evil/a"])
+def test_there_are_no_tunnels(target: bytes) -> None:
+    assert said_to(b"CONNECT %b HTTP/1.1\r\nhost: evil\r\n\r\n" % target).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n",
+        b"POST /early HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+    ],
+    ids=["blank lines", "the rest of a body", "the rest of a chunked body"],
+)
+def test_after_an_answer_nobody_is_waited_for_without_end(sent: bytes) -> None:
+    """A byte ends uvicorn's own wait for the next request; `said_to` fails unless the server hangs up."""
+    rest = b"\r\n" if b"GET" in sent else b"1"
+    assert said_to(sent, rest, application=echo, head_s=0.5, pause_s=0.2).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_rest_of_a_body_that_was_answered_early_makes_room_for_the_next_request() -> None:
+    early = b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (2 * MOST_HEAD_BYTES)
+    after = b"GET /b HTTP/1.1\r\nhost: x\r\n" + CLOSE + b"\r\n"
+    answer = said_to(early, b"x" * MOST_HEAD_BYTES, b"x" * MOST_HEAD_BYTES + after, application=echo, pause_s=0.1)
+    assert [path for _, path, *_ in echoes(answer)] == ["/early", "/b"]
