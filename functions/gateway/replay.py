@@ -43,7 +43,7 @@ class Replay:
         if HEADER not in exchange.headers or exchange.method != "POST" or exchange.caller is None:
             await proceed(exchange)
             return
-        key = exchange.header(HEADER)
+        key = exchange.header(HEADER).strip(" \t")
         if not KEY.fullmatch(key):
             raise InvalidRequest(
                 "'Idempotency-Key' must be 1 to 255 characters of visible ASCII.",

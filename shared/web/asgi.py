@@ -60,6 +60,7 @@ async def read_body(receive: Receive, declared: bytes, most: int, within_s: floa
 
 def require_size(declared: bytes, most: int) -> None:
     """PayloadTooLarge when the announced length is more than `most`, or no length."""
+    declared = declared.strip(b" \t")  # the parser leaves what may stand behind a header's value
     require_at_most(int(declared) if declared.isdigit() else most + 1, most)
 
 

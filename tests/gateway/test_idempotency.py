@@ -129,6 +129,11 @@ def test_any_visible_ascii_is_good_for_a_key(world: World, key: str) -> None:
     assert replayed(chat(world, {"idempotency-key": key}))
 
 
+def test_spaces_around_a_key_are_not_part_of_it(world: World) -> None:
+    assert not replayed(chat(world))
+    assert replayed(chat(world, {"idempotency-key": "order-42 \t"}))
+
+
 def test_the_key_with_another_body_is_refused(world: World) -> None:
     chat(world)
     response = chat(world, temperature=0.5)
