@@ -17,6 +17,7 @@ from shared.readiness import Remembered, Services, limits, secret_source, secret
 from shared.settings import Settings
 from shared.web.asgi import Message, Receive, Send
 from shared.web.heads import bound_heads
+from shared.web.keep_alive import keep_connections
 from shared.web.system import SystemPages
 from shared.wiring import Ports
 
@@ -29,6 +30,7 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     reporting.start_errors(settings, "gateway")
     application = build(settings, Ports(settings))
     bound_heads(settings.head_timeout_s)
+    keep_connections()
 
     async def gateway(request: Request) -> Gateway:
         request.app.middleware_stack = application

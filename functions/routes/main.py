@@ -29,6 +29,7 @@ from shared.settings import Settings
 from shared.web.door import Door
 from shared.web.flask import FlaskEdge, Handler
 from shared.web.incoming import Incoming
+from shared.web.keep_alive import keep_connections
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
 from shared.web.system_door import SystemDoor
@@ -52,6 +53,7 @@ def entry(name: str) -> Callable[[flask.Request], flask.Response]:
     telemetry.start_logging(name, settings.log_level)
     reporting.start_errors(settings, name)
     edge = build(settings, Ports(settings), served)
+    keep_connections()
 
     def function(request: flask.Request) -> flask.Response:
         return edge.serve(request)

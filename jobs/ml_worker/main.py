@@ -27,6 +27,7 @@ from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
 from shared.web.door import Door
 from shared.web.heads import bounded_heads
+from shared.web.keep_alive import KEEP_ALIVE_S
 from shared.web.system import SystemPages
 from shared.web.system_door import SystemDoor
 from shared.wiring import Ports
@@ -35,8 +36,6 @@ JOBS_MAY_END_WITHIN_S = 1.0
 STREAMS_MAY_END_WITHIN_S = 6.0
 CANCEL_AFTER_S = 9
 """Cloud Run kills 10 s after it asked to stop."""
-KEEP_ALIVE_S = 75
-"""Longer than the gateway keeps an idle connection, so that it never sends into one that is being closed."""
 
 
 @dataclass(frozen=True, slots=True)
