@@ -133,7 +133,7 @@ class Attempt:
     async def _request(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
         content, asked = call.content, call.asked
         ask_for_usage = bool(asked.stream) and target.tells_usage_when_asked and not asked.wants_usage
-        if target.model != call.model.id or ask_for_usage:
+        if target.model != call.model.id or ask_for_usage or body.may_name_two_models(content):
             content = body.changed(content, target.model, ask_for_usage=ask_for_usage)
         headers = [("content-type", "application/json"), ("x-request-id", call.exchange.request_id)]
         if trace := call.exchange.header(b"traceparent"):

@@ -97,6 +97,11 @@ def canonical(content: bytes, leave_out: frozenset[str] = frozenset()) -> bytes:
         return content
 
 
+def may_name_two_models(content: bytes) -> bool:
+    """Whether the field might stand there twice, in which case another server may read the other one."""
+    return content.count(b'"model"') > 1 or b"\\u006" in content  # with which every letter of it can be written
+
+
 def changed(content: bytes, model: str, *, ask_for_usage: bool) -> bytes:
     """The same request under another name of the model; every other field stays as it came, or with the wish to be told
     the token counts of a stream."""

@@ -75,6 +75,16 @@ def test_a_models_name_is_no_address(world: World, model: str) -> None:
     assert not world.upstream.requests
 
 
+@pytest.mark.parametrize("other", ["model", "mo\\u0064el", "\\u006dodel"])
+@pytest.mark.parametrize("asked", ["alone", "small"])
+def test_a_second_model_in_the_body_reaches_nobody(world: World, asked: str, other: str) -> None:
+    """Some servers read the first of two fields of one name, others the last; only the last was checked and priced."""
+    content = f'{{"{other}": "expensive", "model": "{asked}", "messages": [{{"role": "user", "content": "Hi"}}]}}'
+    assert world.request("POST", "/v1/chat/completions", content=content.encode()).status_code == 200
+    [sent] = [json.loads(request.body, object_pairs_hook=list) for request in world.upstream.requests]
+    assert [field for field in sent if field[0] == "model"] == [("model", asked)]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_an_upstream_cannot_send_a_request_on(world: World, status: int) -> None:
     world.answers(
