@@ -1,6 +1,5 @@
 """`omni chaos`: jobs on real worker processes that are killed and stopped, and a count of what was lost or doubled."""
 
-import os
 import random
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from shared.core.jobs import State
 from shared.jobs.jobs import JobOrder, Jobs
 from shared.ports.store import Query
 from shared.settings import Settings, StateKeeper
+from shared.settings import environment as process_environment
 from shared.webhooks.records import DELIVERIES
 from shared.wiring import Ports
 
@@ -84,7 +84,7 @@ class Fleet:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], chance: random.Random, most_passes: int) -> None:
         self._folder = folder
-        self._environment = {**os.environ, **environment}
+        self._environment = {**process_environment(), **environment}
         self._chance = chance
         self._most_passes = most_passes
         self._starts = 0

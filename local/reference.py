@@ -7,13 +7,14 @@ the files with what this makes, so they cannot fall behind.
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.metrics import MetricWrapperBase
 
 from local import firestore_indexes
 from shared import manifest, telemetry
 from shared.core import errors
-from shared.settings import Settings
+from shared.settings import SUBJECTS
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
 
@@ -33,7 +34,7 @@ def write() -> str:
             "",
             "All are environment variables; an empty one counts as not set.",
             "",
-            *_table(("variable", "default", "unit", "meaning"), _settings()),
+            *_settings(),
             "## Secrets",
             "",
             *_table(("name", "meaning"), SECRETS),
@@ -63,8 +64,15 @@ def _routes() -> Iterator[tuple[str, ...]]:
         yield ", ".join(route.methods), f"`{route.path}`", route.scope or "nothing", route.summary
 
 
-def _settings() -> Iterator[tuple[str, ...]]:
-    for each in fields(Settings):
+def _settings() -> Iterator[str]:
+    """A table a subject, headed by what the subject's class says of itself."""
+    for subject in SUBJECTS:
+        yield from (f"### {(subject.__doc__ or '').removesuffix('.')}", "")
+        yield from _table(("variable", "default", "unit", "meaning"), _knobs(subject))
+
+
+def _knobs(subject: type[Any]) -> Iterator[tuple[str, ...]]:
+    for each in fields(subject):
         default = int(each.default) if isinstance(each.default, bool) else each.default
         yield (
             f"`{each.metadata['env']}`",

@@ -1,8 +1,11 @@
 """Settings: every bad value is refused by the name of its variable, and the reference shows every knob."""
 
+import re
+
 import pytest
 
 from local import reference
+from local.package import CHECKOUT
 from shared.settings import Settings, SettingsError
 
 
@@ -33,3 +36,13 @@ def test_values_are_read() -> None:
 
 def test_the_reference_is_what_the_code_says() -> None:
     assert reference.REFERENCE.read_text(encoding="utf-8") == reference.write(), "run: python -m local.reference"
+
+
+READING = re.compile(r"\bos\.(environ|getenv)\b")
+
+
+def test_nothing_else_reads_the_environment() -> None:
+    folders = ("functions", "jobs", "shared", "cli", "deploy", "local")
+    files = {file for folder in folders for file in (CHECKOUT / folder).rglob("*.py")} | {CHECKOUT / "main.py"}
+    reading = {str(file.relative_to(CHECKOUT)) for file in files if READING.search(file.read_text())}
+    assert reading == {"shared/settings/__init__.py"}

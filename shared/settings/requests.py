@@ -1,0 +1,49 @@
+from dataclasses import dataclass
+
+from shared.settings.knob import knob
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Bounds on what a caller sends, and patience with callers and upstreams."""
+
+    max_body_bytes: int = knob(
+        20 * 1024 * 1024,
+        "OMNI_MAX_BODY_BYTES",
+        "Largest request body; more is answered with 413.",
+        unit="bytes",
+        least=1,
+    )
+    max_header_bytes: int = knob(
+        32 * 1024, "OMNI_MAX_HEADER_BYTES", "Largest request head; more is answered with 431.", unit="bytes", least=1024
+    )
+    max_json_depth: int = knob(
+        64, "OMNI_MAX_JSON_DEPTH", "Deepest nesting of a JSON body; more is answered with 400.", unit="levels", least=1
+    )
+    head_timeout_s: float = knob(
+        15.0,
+        "OMNI_HEAD_TIMEOUT_S",
+        "Time a caller has to send the request's head; after that the gateway closes the connection.",
+        unit="s",
+        least=0.1,
+    )
+    body_timeout_s: float = knob(
+        30.0, "OMNI_BODY_TIMEOUT_S", "Time a caller has to send the body; after that 408.", unit="s", least=0.1
+    )
+    keep_alive_s: float = knob(
+        10.0,
+        "OMNI_KEEP_ALIVE_S",
+        "A stream silent for this long gets a comment, until its first token.",
+        unit="s",
+        least=0.1,
+    )
+    upstream_idle_s: float = knob(
+        30.0,
+        "OMNI_UPSTREAM_IDLE_S",
+        "How long an idle connection to an upstream is kept; below what the upstream keeps it.",
+        unit="s",
+        least=0.1,
+    )
+    max_output_tokens: int = knob(
+        1024, "OMNI_MAX_OUTPUT_TOKENS", "Output limit of a request that names none.", unit="tokens", least=1
+    )
