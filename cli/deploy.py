@@ -56,7 +56,7 @@ def command(
         given["worker"] = {"image": image, "model": model, "weights": weights}
     secrets = _upstream_secrets(catalogue(models))
     if secrets:
-        given["own_secrets"] = list(secrets)
+        given["upstream_secrets"] = list(secrets)
     wish = Wish(project, region, NAME, "nvidia-l4" if image else "", secrets=secrets)
     chosen = [CHECKOUT / "terraform" / "envs" / f"{environment}.tfvars", *(named_by_caller(each) for each in files)]
     try:

@@ -3,9 +3,9 @@
 
 locals {
   of_jobs       = [for name, row in local.functions : name if contains(["jobs", "system"], row.scope)]
-  store_users   = concat(["gateway"], keys(local.functions), var.worker == null ? [] : ["worker"])
-  queue_users   = concat(local.of_jobs, var.worker == null ? [] : ["worker"])
-  blob_users    = concat(["gateway"], local.of_jobs, var.worker == null ? [] : ["worker"])
+  store_users   = concat(["gateway"], keys(local.functions), local.workers)
+  queue_users   = concat(local.of_jobs, local.workers)
+  blob_users    = concat(["gateway"], local.of_jobs, local.workers)
   called        = concat(keys(local.functions), var.worker == null ? [] : ["worker"])
   queue_members = { for pair in setproduct(local.queue_users, keys(local.queues)) : "${pair[0]}/${pair[1]}" => pair }
 }
@@ -30,7 +30,7 @@ resource "google_storage_bucket_iam_member" "blobs" {
 }
 
 resource "google_storage_bucket_iam_member" "weights" {
-  for_each = toset(var.worker == null ? [] : ["worker"])
+  for_each = toset(local.workers)
   bucket   = google_storage_bucket.this["weights"].name
   role     = "roles/storage.objectViewer"
   member   = google_service_account.this[each.key].member
@@ -85,6 +85,13 @@ resource "google_cloud_run_v2_service_iam_member" "public" {
   location = var.region
   role     = "roles/run.invoker"
   member   = "allUsers"
+}
+
+resource "google_service_account_iam_member" "kubernetes" { # the worker's pods are its account
+  count              = var.gke_worker == null ? 0 : 1
+  service_account_id = google_service_account.this["worker"].name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "serviceAccount:${var.project}.svc.id.goog[${var.gke_worker.account}]"
 }
 
 # What builds the functions reads their source and writes their images and its log.

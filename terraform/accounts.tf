@@ -7,7 +7,7 @@ locals {
       scheduler = "Cloud Scheduler, when it calls the schedules"
       build     = "Cloud Build, when it builds the functions"
     },
-    var.worker == null ? {} : { worker = "The worker" },
+    { for name in local.workers : name => "The worker" },
   )
   # An account's id has 30 characters at most; a longer name is told apart by its hash.
   account_ids = {

@@ -1,6 +1,7 @@
 locals {
-  gateway_filter = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${local.service_names["gateway"]}\""
-  queue_filter   = "resource.type=\"cloud_tasks_queue\" AND resource.labels.queue_id=monitoring.regex.full_match(\"${join("|", [for queue in google_cloud_tasks_queue.this : queue.name])}\")"
+  gateway_filter  = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${local.service_names["gateway"]}\""
+  queue_filter    = "resource.type=\"cloud_tasks_queue\" AND resource.labels.queue_id=monitoring.regex.full_match(\"${join("|", [for queue in google_cloud_tasks_queue.this : queue.name])}\")"
+  schedule_filter = "resource.labels.job_id=monitoring.regex.full_match(\"${join("|", [for name in keys(local.schedules) : local.service_names[name]])}\")"
 
   burn = "select_slo_burn_rate(\"${google_monitoring_slo.availability.id}\", %q)"
 
@@ -49,7 +50,7 @@ locals {
       severity = "CRITICAL"
       all = [
         {
-          filter = "metric.type=\"logging.googleapis.com/log_entry_count\" AND resource.type=\"cloud_scheduler_job\" AND metric.labels.severity=\"ERROR\""
+          filter = "metric.type=\"logging.googleapis.com/log_entry_count\" AND resource.type=\"cloud_scheduler_job\" AND ${local.schedule_filter} AND metric.labels.severity=\"ERROR\""
           above  = 4 # in ten minutes: the sweeper and the reaper run each minute
           during = "0s", aligner = "ALIGN_SUM", period = "600s", reducer = "REDUCE_SUM"
         },
@@ -84,7 +85,7 @@ locals {
       severity = "WARNING"
       all = [
         {
-          filter = "metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\" AND resource.type=\"redis_instance\""
+          filter = "metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\" AND resource.type=\"redis_instance\" AND resource.labels.instance_id=\"projects/${var.project}/locations/${var.region}/instances/${var.name}\""
           above  = 0.9
           during = "600s", aligner = "ALIGN_MEAN", period = "60s", reducer = "REDUCE_MAX"
         },

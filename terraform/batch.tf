@@ -16,7 +16,7 @@ resource "google_cloud_run_v2_job" "batch" {
       execution_environment         = "EXECUTION_ENVIRONMENT_GEN2"
 
       dynamic "node_selector" {
-        for_each = local.with_gpu ? [var.worker.accelerator] : []
+        for_each = local.accelerators
         content {
           accelerator = node_selector.value
         }
@@ -28,49 +28,44 @@ resource "google_cloud_run_v2_job" "batch" {
         args    = ["-m", "jobs.ml_worker.batch"]
 
         resources {
-          limits = merge(
-            { cpu = tostring(var.worker.cpu), memory = "${var.worker.memory_gib}Gi" },
-            local.with_gpu ? { "nvidia.com/gpu" = "1" } : {},
-          )
+          limits = local.worker_limits
         }
 
         dynamic "env" {
-          for_each = local.worker_environment
+          for_each = local.worker_variables
           content {
-            name  = env.key
-            value = env.value
-          }
-        }
+            name  = env.value.name
+            value = env.value.value
 
-        dynamic "env" {
-          for_each = local.worker_secrets
-          content {
-            name = env.key
-            value_source {
-              secret_key_ref {
-                secret  = local.secret_refs[env.key]
-                version = lookup(var.secret_versions, env.key, "latest")
+            dynamic "value_source" {
+              for_each = env.value.secret[*]
+              content {
+                secret_key_ref {
+                  secret  = value_source.value
+                  version = lookup(var.secret_versions, env.value.name, "latest")
+                }
               }
             }
           }
         }
 
         dynamic "volume_mounts" {
-          for_each = var.worker.weights == "" ? [] : ["weights"]
+          for_each = local.worker_volumes
           content {
-            name       = volume_mounts.value
-            mount_path = "/weights"
+            name       = volume_mounts.key
+            mount_path = "/${volume_mounts.key}"
           }
         }
       }
 
       dynamic "volumes" {
-        for_each = var.worker.weights == "" ? [] : ["weights"]
+        for_each = local.worker_volumes
         content {
-          name = volumes.value
+          name = volumes.key
           gcs {
-            bucket    = google_storage_bucket.this["weights"].name
-            read_only = true
+            bucket        = volumes.value
+            read_only     = true
+            mount_options = ["enable-buffered-read", "metadata-cache-ttl-secs=-1"]
           }
         }
       }

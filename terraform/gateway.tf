@@ -24,8 +24,8 @@ locals {
     OMNI_TASKS_ACCOUNT    = "${local.account_ids["tasks"]}@${var.project}.iam.gserviceaccount.com"
     OMNI_ROUTES_URL       = local.routes_url
     OMNI_WORKER_URL       = local.worker_url
-    OMNI_WORKER_SLOTS     = var.worker == null ? "" : tostring(var.worker.slots)
-    OMNI_WORKER_INSTANCES = var.worker == null ? "" : tostring(var.worker.max_instances)
+    OMNI_WORKER_SLOTS     = length(local.workers) == 0 ? "" : tostring(var.worker_size.slots)
+    OMNI_WORKER_INSTANCES = length(local.workers) == 0 ? "" : tostring(var.worker_size.max_instances)
   }
   # Who runs tasks and schedules. Only accounts that may invoke them get through to these services, and Cloud Run takes
   # the signature off the tokens that it has checked.
@@ -55,7 +55,7 @@ locals {
   # By name of a secret: its id within the project, and the version to run with.
   secret_refs = merge(
     { for name, secret in google_secret_manager_secret.this : name => secret.secret_id },
-    { for name in var.own_secrets : name => data.google_secret_manager_secret.own[name].secret_id },
+    { for name in local.own_secrets : name => data.google_secret_manager_secret.own[name].secret_id },
   )
 }
 
@@ -79,6 +79,7 @@ resource "google_cloudfunctions2_function" "gateway" {
 
   service_config {
     service_account_email            = google_service_account.this["gateway"].email
+    all_traffic_on_latest_revision   = true # also after traffic was given back to an older one
     available_cpu                    = tostring(var.gateway.cpu)
     available_memory                 = var.gateway.memory
     timeout_seconds                  = local.gateway_timeout_s

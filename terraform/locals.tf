@@ -15,7 +15,9 @@ locals {
   # Cloud Run's other address of a service holds the project's number and is known before the service is there.
   address_end = "${data.google_project.this.number}.${var.region}.run.app"
   routes_url  = "https://${var.name}-{name}-${local.address_end}"
-  worker_url  = "https://${var.name}-worker-${local.address_end}"
+  worker_url  = var.gke_worker == null ? "https://${var.name}-worker-${local.address_end}" : var.gke_worker.url
+
+  workers = var.worker == null && var.gke_worker == null ? [] : ["worker"] # its account, wherever it runs
 
   # Service names take no underscores, and with the project's number they must fit into a label of a host name.
   service_names = { for name in concat(["gateway"], keys(local.functions)) : name => "${var.name}-${replace(name, "_", "-")}" }

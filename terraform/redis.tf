@@ -16,4 +16,8 @@ resource "google_secret_manager_secret_version" "redis_password" {
   secret                 = google_secret_manager_secret.this["OMNI_REDIS_PASSWORD"].id
   secret_data_wo         = google_redis_instance.this[0].auth_string
   secret_data_wo_version = 1
+
+  lifecycle { # another instance has another password
+    replace_triggered_by = [google_redis_instance.this[0].create_time]
+  }
 }

@@ -22,7 +22,8 @@ resource "google_cloudfunctions2_function" "route" {
 
   service_config {
     service_account_email            = google_service_account.this[each.key].email
-    available_cpu                    = "1" # less gives an instance a single request at a time
+    all_traffic_on_latest_revision   = true # also after traffic was given back to an older one
+    available_cpu                    = "1"  # less gives an instance a single request at a time
     available_memory                 = try(each.value.memory, "512Mi")
     timeout_seconds                  = try(each.value.timeout_s, 60)
     max_instance_count               = try(each.value.max_instances, 10)

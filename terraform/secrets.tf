@@ -5,11 +5,12 @@ locals {
   row_secrets    = toset(flatten([for row in values(local.rows) : try(row.secrets, [])]))
   random_secrets = setunion(["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"], [for name in local.row_secrets : name if startswith(name, "OMNI_")])
   made_secrets   = setunion(local.random_secrets, var.redis == null ? [] : ["OMNI_REDIS_PASSWORD"])
+  own_secrets    = setunion(var.own_secrets, var.upstream_secrets)
   # What whoever faces the public checks keys and keeps limits with.
   door_secrets = setintersection(local.made_secrets, ["API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER", "OMNI_REDIS_PASSWORD"])
 
   # Who reads what. Behind the gateway only the signature of the caller is checked.
-  gateway_secrets = setunion(local.door_secrets, var.own_secrets)
+  gateway_secrets = setunion(local.door_secrets, local.own_secrets)
   route_secrets = {
     for name, row in local.functions : name => setunion(
       ["OMNI_SIGNING_KEY"],
@@ -24,7 +25,7 @@ locals {
     local.route_secrets,
     var.worker == null ? {} : { worker = local.worker_secrets },
   )
-  unknown_secrets = setsubtract(flatten([for names in values(local.readers) : tolist(names)]), setunion(local.made_secrets, var.own_secrets))
+  unknown_secrets = setsubtract(flatten([for names in values(local.readers) : tolist(names)]), setunion(local.made_secrets, local.own_secrets))
 }
 
 resource "google_secret_manager_secret" "this" {
@@ -61,7 +62,7 @@ resource "google_secret_manager_secret_version" "made" {
 
 # A secret of yours that is not there stops the plan here.
 data "google_secret_manager_secret" "own" {
-  for_each  = var.own_secrets
+  for_each  = local.own_secrets
   secret_id = "${var.name}-${each.key}"
 }
 

@@ -1,6 +1,6 @@
 locals {
   # Dispatches at the same time: nine tenths of the slots there can be; the rest is for callers who wait.
-  worker_capacity = var.worker == null ? 1 : max(1, floor(0.9 * var.worker.slots * var.worker.max_instances))
+  worker_capacity = length(local.workers) == 0 ? 1 : max(1, floor(0.9 * var.worker_size.slots * var.worker_size.max_instances))
   queues = {
     gpu-hi  = local.worker_capacity
     gpu-lo  = local.worker_capacity

@@ -64,6 +64,10 @@ variable "gateway" {
     error_message = "The gateway has 1, 2, 4 or 8 CPUs: with less than one, Cloud Run gives an instance a single request at a time."
   }
   validation {
+    condition     = can(regex("^[1-9][0-9]*(Mi|Gi)$", var.gateway.memory))
+    error_message = "gateway.memory is like 512Mi or 1Gi."
+  }
+  validation {
     condition     = var.gateway.min_instances <= var.gateway.max_instances && var.gateway.max_instances >= 1
     error_message = "The gateway needs at least one instance at most, and no more at least than at most."
   }
@@ -79,8 +83,18 @@ variable "secret_versions" {
   }
 }
 
+variable "upstream_secrets" {
+  description = "The keys of other upstreams, by the name of their secret (`api_key_env` in models.toml); `omni deploy` fills it in."
+  type        = set(string)
+  default     = []
+  validation {
+    condition     = alltrue([for name in var.upstream_secrets : can(regex("^[A-Z][A-Z0-9_]*$", name)) && !startswith(name, "OMNI_")])
+    error_message = "A model's api_key_env is named in capital letters, digits and underscores, and does not begin with OMNI_."
+  }
+}
+
 variable "own_secrets" {
-  description = "Secrets you made yourself, by name: the keys of other upstreams (`api_key_env` in models.toml) and what a route of yours needs."
+  description = "More secrets you made yourself, by name: what a route of yours needs."
   type        = set(string)
   default     = []
   validation {
@@ -105,12 +119,20 @@ variable "redis" {
     condition     = var.redis == null ? true : var.redis.memory_gb >= 1 && var.redis.memory_gb <= 300
     error_message = "Redis has 1 to 300 GB of memory."
   }
+  validation {
+    condition     = var.redis == null ? true : var.redis.assumed_instances >= 1
+    error_message = "redis.assumed_instances is at least 1: as many instances share a limit while Redis was never reached."
+  }
 }
 
 variable "firestore_location" {
   description = "Where the database lies: a region, or a multi-region such as eur3 or nam5. It can never be changed. Empty: the region."
   type        = string
   default     = ""
+  validation {
+    condition     = can(regex("^$|^[a-z]+-[a-z]+[0-9]+$|^eur3$|^nam[57]$", var.firestore_location))
+    error_message = "firestore_location is a region such as europe-west4, one of the multi-regions eur3, nam5 and nam7, or empty for the platform's region."
+  }
 }
 
 variable "retention_days" {

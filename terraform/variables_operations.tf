@@ -11,6 +11,10 @@ variable "load_balancer" {
     error_message = "load_balancer.domain is a name such as ai.example.com, whose A record will point at the address that is put out."
   }
   validation {
+    condition     = var.load_balancer == null ? true : var.load_balancer.requests_per_minute >= 1 && var.load_balancer.requests_per_minute <= 1000000
+    error_message = "load_balancer.requests_per_minute is what Cloud Armor lets through from one address: 1 to 1000000."
+  }
+  validation {
     condition     = var.load_balancer == null ? true : length(setsubtract(var.load_balancer.direct_routes, keys(local.function_rows))) == 0
     error_message = "load_balancer.direct_routes may name only rows of functions/routes.json of kind `function`."
   }
