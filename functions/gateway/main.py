@@ -16,7 +16,7 @@ from shared import reporting, telemetry
 from shared.readiness import Remembered, Services, limits, secret_source, secrets_check
 from shared.settings import Settings
 from shared.web.asgi import Message, Receive, Send
-from shared.web.heads import bound_heads
+from shared.web.http1 import serve_functions
 from shared.web.keep_alive import keep_connections
 from shared.web.system import SystemPages
 from shared.wiring import Ports
@@ -29,7 +29,7 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     telemetry.start_logging("gateway", settings.log_level)
     reporting.start_errors(settings, "gateway")
     application = build(settings, Ports(settings))
-    bound_heads(settings.head_timeout_s)
+    serve_functions(settings.head_timeout_s)
     keep_connections()
 
     async def gateway(request: Request) -> Gateway:

@@ -28,7 +28,7 @@ class Authenticator:
         self._memory = memory
         self._now = clock.now
         self._proven: dict[bytes, tuple[Credential, tuple[bytes, ...], TextHash]] = {}
-        """By a text's digest: whose it was found to be, by which peppers. The HMAC is made once, not for each request."""
+        """By a text's digest: whose it was found to be, by which peppers. So the HMAC is not made for each request."""
 
     @classmethod
     def from_settings(cls, settings: Settings, secrets: Secrets, store: Store, clock: Clock) -> "Authenticator":

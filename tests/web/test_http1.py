@@ -1,64 +1,16 @@
 """What is no HTTP, and a head without an end, over a real connection: one error in the one shape, and the end."""
 
-import asyncio
 import json
 import re
 from typing import Any
 
 import pytest
-import uvicorn
 
-from shared.web.heads import MOST_HEAD_BYTES, bounded_heads
+from shared.web.http1 import MOST_HEAD_BYTES
+from tests.web.http1_server import echo, said_to
 
 JSON_LENGTH = b"content-type: application/json\r\ncontent-length: %d\r\n"
 CLOSE = b"connection: close\r\n"
-
-
-async def nobody(scope: object, receive: object, send: object) -> None:
-    """Never reached."""
-    raise AssertionError
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the head and the body that came; at `/early` before the body has come."""
-    parts, more = [], scope["path"] != "/early"
-    while more:
-        message = await receive()
-        parts.append(message["body"])
-        more = message["more_body"]
-    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
-    content = json.dumps([scope["method"], scope["path"], headers, b"".join(parts).decode()]).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]})
-    await send({"type": "http.response.body", "body": content})
-
-
-def said_to(*sent: bytes, application: Any = nobody, head_s: float = 10, pause_s: float = 0.0) -> bytes:
-    """All that a server answers to these bytes until it hangs up, which it must do in time."""
-
-    async def run() -> bytes:
-        protocol = bounded_heads(head_s)
-        server = uvicorn.Server(uvicorn.Config(application, port=0, http=protocol, log_config=None, lifespan="off"))
-        serving = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110  (nothing tells when it is)
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        async with asyncio.timeout(20):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            for part in sent:
-                writer.write(part)
-                await asyncio.sleep(pause_s)
-            answer = b""
-            try:
-                while part := await reader.read(65536):
-                    answer += part
-            except ConnectionError:
-                pass
-            writer.close()
-        server.should_exit = True
-        await serving
-        return answer
-
-    return asyncio.run(run())
 
 
 def echoes(answer: bytes) -> list[Any]:

@@ -1,0 +1,208 @@
+"""One request while it is answered: the application's `receive` and `send`."""
+
+import asyncio
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from shared.core.errors import OmniError
+from shared.web.asgi import Message, RawHeaders
+from shared.web.incoming import request_id
+from shared.web.reply import Reply
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+    from shared.web.http1.connection import HttpConnection
+
+PAUSE_ABOVE_BYTES = 64 * 1024
+"""So much of a body may wait for the application; then the caller is not read from."""
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+WITHOUT_BODY = frozenset({204, 304})
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+DISCONNECT: Message = {"type": "http.disconnect"}
+
+log = logging.getLogger("omni.http")
+
+
+class Answering:
+    """Only as much of the head is written ahead as must be: an answer of known length leaves in one piece."""
+
+    __slots__ = (
+        "_announced",
+        "_connection",
+        "_expects_continue",
+        "_has_body",
+        "_has_told_all",
+        "_held_head",
+        "_in_chunks",
+        "_news",
+        "_parts",
+        "_size",
+        "has_begun",
+        "has_left",
+        "is_complete",
+        "is_whole",
+        "keep_alive",
+        "scope",
+    )
+
+    def __init__(
+        self, connection: "HttpConnection", scope: Message, *, keep_alive: bool, expects_continue: bool
+    ) -> None:
+        self._connection = connection
+        self.scope = scope
+        self.keep_alive = keep_alive
+        """Whether the connection may carry another request after this one."""
+        self._expects_continue = expects_continue
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._news: asyncio.Event | None = None
+        self._has_told_all = False
+        self._held_head = b""
+        self._announced: int | None = None
+        """Bytes of the answer's body that are still to come, if its head told how many."""
+        self._in_chunks = False
+        self._has_body = True
+        self.is_whole = False
+        """Whether the request has arrived to its end."""
+        self.has_left = False
+        """Whether the caller has."""
+        self.has_begun = False
+        """Whether the answer has begun, ..."""
+        self.is_complete = False
+        """... and come to its end."""
+
+    # The request
+
+    def feed(self, part: bytes) -> None:
+        if self.is_complete:
+            return  # it was answered early; nobody asks for the rest
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > PAUSE_ABOVE_BYTES:
+            self._connection.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """The request is whole."""
+        self.is_whole = True
+        self._wake()
+
+    def leave(self) -> None:
+        """The caller is not there any more."""
+        self.has_left = True
+        self._wake()
+
+    async def receive(self) -> Message:
+        if self._expects_continue and not self.has_begun:
+            self._connection.write(CONTINUE)
+        self._expects_continue = False
+        while not (self._parts or self.has_left or self.is_complete or (self.is_whole and not self._has_told_all)):
+            self._connection.resume_reading()
+            self._news = self._news or asyncio.Event()
+            await self._news.wait()
+            self._news.clear()
+        if self.has_left or self.is_complete:
+            return DISCONNECT
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts, self._size = [], 0
+        self._has_told_all = self.is_whole
+        return {"type": "http.request", "body": body, "more_body": not self.is_whole}
+
+    def _wake(self) -> None:
+        if self._news:
+            self._news.set()
+
+    # The answer
+
+    async def run(self, application: "ASGI3Application") -> None:
+        try:
+            await application(self.scope, self.receive, self.send)  # type: ignore[arg-type]
+        except Exception as error:
+            log.error("an application failed", exc_info=error)
+        finally:
+            if not (self.has_left or self.is_complete):
+                self._break_off()
+
+    async def send(self, message: Message) -> None:
+        if (drained := self._connection.drained) and not self.has_left:
+            await drained.wait()
+        if self.has_left:
+            return
+        if not self.has_begun:
+            self._begin(message["status"], message["headers"])
+        elif not self.is_complete:
+            self._go_on(message.get("body", b""), more=message.get("more_body", False))
+        else:
+            raise RuntimeError("the answer has come to its end before")
+
+    def _begin(self, status: int, headers: RawHeaders) -> None:
+        self.has_begun = True
+        head = self._head(status, headers)
+        if self._announced is None:
+            self._connection.write(head)  # a stream: the caller is to know at once that it has begun
+        else:
+            self._held_head = head
+
+    def _head(self, status: int, headers: RawHeaders) -> bytes:
+        """RuntimeError when a header would break out of its line."""
+        says_close = False
+        lines = [STATUS_LINES[status]]
+        for name, value in (*self._connection.default_headers, *headers):
+            if name == b"content-length":
+                self._announced = int(value)
+            elif name == b"connection":
+                says_close = value.lower() == b"close"
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if self.scope["method"] == "HEAD" or status in WITHOUT_BODY:
+            self._has_body, self._announced = False, 0
+        elif self._announced is None and self.scope["http_version"] == "1.1":
+            self._in_chunks = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        elif self._announced is None:
+            self.keep_alive = False  # its end is the connection's
+        self.keep_alive = self.keep_alive and not says_close
+        if not (self.keep_alive or says_close):
+            lines.append(b"connection: close\r\n")
+        head = b"".join(lines)
+        if not (head.count(b"\r") == head.count(b"\n") == len(lines)) or b"\0" in head:
+            raise RuntimeError("a header has a line break or a null in it")
+        return head + b"\r\n"
+
+    def _go_on(self, part: bytes, *, more: bool) -> None:
+        if not self._has_body:
+            part = b""
+        elif self._in_chunks:
+            part = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+            part += b"" if more else b"0\r\n\r\n"
+        elif self._announced is not None:
+            self._announced -= len(part)
+            if self._announced < 0 or (self._announced and not more):
+                raise RuntimeError("the answer has not the length that its head told")
+        if out := self._held_head + part:
+            self._connection.write(out)
+            self._held_head = b""
+        if not more:
+            self._complete()
+
+    def _complete(self) -> None:
+        self.is_complete = True
+        self._wake()
+        self._connection.answered(self)
+
+    def _break_off(self) -> None:
+        """The application ended without an answer, or in its middle: only a connection that ends there tells that."""
+        self.keep_alive = False
+        if not self.has_begun or self._held_head:
+            self._connection.write(refusal(OmniError()))
+        self._complete()
+
+
+def refusal(error: OmniError) -> bytes:
+    """A whole answer in the one error shape, after which the connection is closed."""
+    new_id = request_id("")
+    reply = Reply.problem(error, new_id)
+    headers = [*reply.headers, ("x-request-id", new_id), ("content-length", str(len(reply.body)))]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (*headers, ("connection", "close")))
+    return STATUS_LINES[error.status] + lines.encode("latin-1") + b"\r\n" + reply.body

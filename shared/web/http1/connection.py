@@ -1,0 +1,267 @@
+"""A caller's connection: requests are read from it, and answered one after the other in their order.
+
+A single timer looks after it, so that thousands that never mean to get a request across cannot use up what the process
+may open; a request costs no timer. Trailers are dropped: nobody has looked at them. Other protocols are declined, and
+the request is answered.
+"""
+
+import asyncio
+from collections import deque
+from math import inf
+from typing import Any, cast
+from urllib.parse import unquote
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from uvicorn.config import Config
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+
+from shared.core.errors import HeadersTooLarge, InvalidRequest, OmniError
+from shared.web.asgi import Message, RawHeaders
+from shared.web.http1.answering import Answering, refusal
+
+MOST_HEAD_BYTES = 256 * 1024
+"""More than the gateway lets pass: those between are answered by it, in the one error shape."""
+ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+class HttpConnection(asyncio.Protocol):
+    """As httptools' delegate it is told the parts of requests; uvicorn's server makes it, and shuts it down."""
+
+    head_s = 15.0
+    """The longest a head may take, and the rest of a body that was answered early."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self._application = config.loaded_app
+        self._idle_s = config.timeout_keep_alive
+        self._server = server_state
+        self._state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser = self._new_parser()
+        self._url = b""
+        self._headers: RawHeaders = []
+        self._in_head = True
+        self._head_bytes = 0
+        self._reading: Answering | None = None
+        """The request that is arriving, once its head is there."""
+        self._current: Answering | None = None
+        """The one that is being answered, ..."""
+        self._waiting: deque[Answering] = deque()
+        """... and those that came meanwhile."""
+        self._last_words = b""
+        """Said when all before it is answered: what came then was no request."""
+        self._due = inf
+        """When the connection has failed to get on, by the loop's clock."""
+        self._is_paused = False
+        self.drained: asyncio.Event | None = None
+        """While the caller reads more slowly than it is sent to."""
+
+    # What the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.connections.add(cast(Any, self))
+        self._common = {
+            "type": "http",
+            "asgi": ASGI,
+            "root_path": "",
+            "server": get_local_addr(self._transport),
+            "client": get_remote_addr(self._transport),
+            "scheme": "https" if is_ssl(self._transport) else "http",
+        }
+        self._due = self._loop.time() + self.head_s
+        self._timer = self._loop.call_later(self.head_s, self._look_at_the_clock)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._server.connections.discard(cast(Any, self))
+        self._timer.cancel()
+        self._waiting.clear()
+        if self._current:
+            self._current.leave()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        size = len(data)
+        while data and not self._last_words:
+            data = self._fed(data)
+        if self._in_head:
+            self._head_bytes += size
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self._refuse(HeadersTooLarge(f"The request head may have {MOST_HEAD_BYTES} bytes at most."))
+
+    def pause_writing(self) -> None:
+        self.drained = self.drained or asyncio.Event()
+
+    def resume_writing(self) -> None:
+        if self.drained:
+            self.drained.set()
+            self.drained = None
+
+    def shutdown(self) -> None:
+        """The server is about to stop: what is under way is answered, and nothing after it."""
+        if self._current:
+            self._current.keep_alive = False
+        else:
+            self._transport.close()
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        self._url, self._headers = b"", []
+        self._in_head, self._head_bytes = True, 0
+        self._due = self._loop.time() + self.head_s
+
+    def on_url(self, part: bytes) -> None:
+        self._url += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # else a trailer
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self._parser.should_upgrade():
+            return
+        scope, version = self._scope(), self._parser.get_http_version()
+        expects_continue = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers)
+        keep_alive = version == "1.1" and self._parser.should_keep_alive()
+        self._in_head, self._due = False, inf
+        self._reading = Answering(self, scope, keep_alive=keep_alive, expects_continue=expects_continue)
+        if self._current:
+            self._waiting.append(self._reading)
+            self.pause_reading()
+        else:
+            self._answer(self._reading)
+
+    def on_body(self, part: bytes) -> None:
+        if self._reading:
+            self._reading.feed(part)
+
+    def on_message_complete(self) -> None:
+        if self._reading:
+            self._reading.end()
+            self._reading = None
+            if self._current is None:
+                self._due = self._loop.time() + self._idle_s
+
+    def _scope(self) -> Message:
+        url = parse_url(self._url)
+        path = url.path.decode("ascii")
+        return self._common | {
+            "http_version": self._parser.get_http_version(),
+            "method": self._parser.get_method().decode("ascii"),
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self._headers,
+            "state": self._state.copy(),
+        }
+
+    def _fed(self, data: bytes) -> bytes:
+        """What is still to be fed to the parser."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            if self._parser.get_method() != b"CONNECT":
+                return self._without_upgrade() + data[offer.args[0] :]
+            self._refuse(InvalidRequest("There are no tunnels here.", code="invalid_http"))
+        except HttpParserError:
+            self._refuse(InvalidRequest("Invalid HTTP request received.", code="invalid_http"))
+        return b""
+
+    def _without_upgrade(self) -> bytes:
+        """The head that has just been read, for a new parser: it may not ask this one for another protocol, and
+        httptools would lose its body."""
+        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
+        self._parser = self._new_parser()
+        lines = [b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade"]
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, b"".join(lines))
+
+    def _new_parser(self) -> HttpRequestParser:
+        parser = HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # what comes then is not answered, but no error
+        return parser
+
+    # The answers
+
+    @property
+    def default_headers(self) -> RawHeaders:
+        """The server's, with the date."""
+        return self._server.default_headers
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def answered(self, answering: Answering) -> None:
+        """The current request's answer has come to its end."""
+        self._server.total_requests += 1
+        if self._transport.is_closing():
+            return
+        if not answering.keep_alive:
+            self._close()
+        elif self._waiting:
+            self._answer(self._waiting.popleft())
+        elif self._last_words:
+            self._say_last_words()
+        else:
+            self._current = None
+            self._due = self._loop.time() + (self._idle_s if answering.is_whole else self.head_s)
+            self.resume_reading()
+
+    def _answer(self, answering: Answering) -> None:
+        self._current = answering
+        task = self._loop.create_task(answering.run(self._application))
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
+
+    def _refuse(self, error: OmniError) -> None:
+        """What came is no request. The answers to those before it come to their end first."""
+        broken, self._reading = self._reading, None
+        self._in_head, self._last_words = False, refusal(error)
+        if broken and broken in self._waiting:
+            self._waiting.remove(broken)
+        elif broken and broken is self._current:
+            if broken.has_begun:
+                broken.keep_alive = False
+                return
+            broken.leave()
+            self._current = None
+        if self._current is None:
+            self._say_last_words()
+
+    def _say_last_words(self) -> None:
+        self.write(self._last_words)
+        self._close()
+
+    def _close(self) -> None:
+        self._waiting.clear()
+        self._transport.close()
+
+    # The flow
+
+    def pause_reading(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._is_paused and not (self._waiting or self._last_words or self._transport.is_closing()):
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def _look_at_the_clock(self) -> None:
+        now = self._loop.time()
+        if now >= self._due:
+            if self._in_head:
+                self._transport.abort()
+            else:
+                self._close()
+        if not self._transport.is_closing():
+            self._timer = self._loop.call_later(min(self.head_s, max(self._due - now, 0.0)), self._look_at_the_clock)
