@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from functions.gateway import body
 from functions.gateway.body import Inference
@@ -30,8 +31,7 @@ MODEL_LOADING = "model_loading"
 """What the worker says while its model is not there yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One inference request, and all that is known of it."""
 
     exchange: Exchange

@@ -19,7 +19,7 @@ class Identify:
         check_head(exchange.scope, self._max_header_bytes)
         if len(exchange.headers) != len(exchange.raw_headers):
             refuse_ambiguity(exchange.raw_headers)
-        if not TRACEPARENT.fullmatch(exchange.headers.get(b"traceparent", b"")):
-            exchange.headers.pop(b"traceparent", None)
+        if (trace := exchange.headers.get(b"traceparent")) and not TRACEPARENT.fullmatch(trace):
+            del exchange.headers[b"traceparent"]
         exchange.route, _ = self._router.find(exchange.method, exchange.path)
         await proceed(exchange)

@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class UpstreamError(Exception):
@@ -22,8 +21,7 @@ class BrokenOff(UpstreamError):
     """The connection ended in the middle of an exchange."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingRequest:
+class OutgoingRequest(NamedTuple):
     method: str
     url: str
     headers: Sequence[tuple[str, str]]

@@ -22,6 +22,8 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        """Goes on from one exchange to the next, so that most cost none."""
+        self._timer_due = 0.0
         self._is_busy = self._is_paused = False
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -54,7 +56,8 @@ class Connection(asyncio.Protocol):
         self._head_only = head_only
         self._timeout_s = timeout_s
         self._heard_at = self._loop.time()
-        self._timer = self._loop.call_later(timeout_s, self._look_at_the_clock)
+        if self._timer is None or self._timer_due > self._heard_at + timeout_s:
+            self._set_timer(timeout_s)
         self._transport.write(request)
         if parts is not None:
             self._sending = self._loop.create_task(self._send(parts))
@@ -84,8 +87,6 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> bool:
         """Ends the exchange, wherever it stands; whether the connection can carry another one."""
-        if self._timer:
-            self._timer.cancel()
         self._is_busy = False
         self._resume()
         if not (self.is_open and self._is_complete and self._may_stay and self._has_sent_all):
@@ -144,6 +145,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = False
+        if self._timer:
+            self._timer.cancel()
         if self._ends_with_connection and not error:
             self._is_complete = True
         elif not self._is_complete:
@@ -212,11 +215,20 @@ class Connection(asyncio.Protocol):
             self._heard_at = self._loop.time()
             self._transport.resume_reading()
 
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._look_at_the_clock)
+        self._timer_due = self._loop.time() + seconds
+
     def _look_at_the_clock(self) -> None:
+        self._timer = None
+        if not self._is_busy:
+            return
         silent_s = self._loop.time() - self._heard_at
         if self._is_paused:
             silent_s = 0.0  # it is the reader who keeps it waiting
         if silent_s >= self._timeout_s:
             self._fail(TimedOut(f"silent for {self._timeout_s:g} s"))
         else:
-            self._timer = self._loop.call_later(self._timeout_s - silent_s, self._look_at_the_clock)
+            self._set_timer(self._timeout_s - silent_s)
