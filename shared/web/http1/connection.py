@@ -117,7 +117,7 @@ class HttpConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url, self._headers = b"", []
         self._in_head, self._head_bytes = True, 0
-        self._due = self._loop.time() + self.head_s
+        self._due = inf if self._current else self._loop.time() + self.head_s
 
     def on_url(self, part: bytes) -> None:
         self._url += part
@@ -212,7 +212,8 @@ class HttpConnection(asyncio.Protocol):
             self._say_last_words()
         else:
             self._current = None
-            self._due = self._loop.time() + (self._idle_s if answering.is_whole else self.head_s)
+            is_idle = answering.is_whole and not self._in_head
+            self._due = self._loop.time() + (self._idle_s if is_idle else self.head_s)
             self.resume_reading()
 
     def _answer(self, answering: Answering) -> None:
