@@ -38,10 +38,12 @@ def part(content: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(application: Any, head_s: float = 10) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+async def serving(application: Any, head_s: float = 10, idle_s: int = 5) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     """The server and its port."""
     protocol = http_protocol(head_s)
-    server = uvicorn.Server(uvicorn.Config(application, port=0, http=protocol, log_config=None, lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(application, port=0, http=protocol, log_config=None, lifespan="off", timeout_keep_alive=idle_s)
+    )
     task = asyncio.create_task(server.serve())
     try:
         while not server.started:  # noqa: ASYNC110  (nothing tells when it is)

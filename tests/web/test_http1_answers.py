@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from tests.web.http1_server import echo, part, rest_of, said_to, serving, start
 
 GET = b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+SIZE = 50_000_000
+"""More than the kernel keeps for somebody who does not read."""
 
 
 def heads_and_bodies(answer: bytes) -> list[tuple[list[str], bytes]]:
@@ -249,3 +252,24 @@ def test_a_server_that_stops_answers_what_is_under_way_and_no_more() -> None:
     [(head, body)] = heads_and_bodies(asyncio.run(run()))
     assert "connection: close" in head
     assert json.loads(body)[1] == "/a"
+
+
+def test_an_idle_connection_is_closed_and_one_that_reads_nothing_is_too() -> None:
+    async def run() -> None:
+        async def large(scope: Any, receive: Any, send: Any) -> None:
+            await send(start((b"content-length", b"%d" % SIZE)))
+            await send(part(bytes(SIZE), more=False))
+
+        async with serving(large, head_s=0.1, idle_s=1) as (server, port):
+            silent = socket.create_connection(("127.0.0.1", port))
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.sendall(LAST)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await rest_of(reader)).startswith(b"HTTP/1.1 200 OK\r\n")
+            writer.close()
+            while server.server_state.connections:  # noqa: ASYNC110  (nothing tells when there are none)
+                await asyncio.sleep(0.05)
+            silent.close()
+
+    asyncio.run(run())

@@ -132,10 +132,10 @@ class Answering:
             return
         if not self.has_begun:
             self._begin(message["status"], message["headers"])
-        elif not self.is_complete:
-            self._go_on(message.get("body", b""), more=message.get("more_body", False))
+        elif self.is_complete or message["type"] != "http.response.body":
+            raise RuntimeError(f"no {message['type']} can follow")
         else:
-            raise RuntimeError("the answer has come to its end before")
+            self._go_on(message.get("body", b""), more=message.get("more_body", False))
 
     def _begin(self, status: int, headers: RawHeaders) -> None:
         self.has_begun = True

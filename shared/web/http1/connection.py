@@ -110,7 +110,7 @@ class HttpConnection(asyncio.Protocol):
         if self._current:
             self._current.keep_alive = False
         else:
-            self._transport.close()
+            self._close()
 
     # What the parser tells
 
@@ -242,7 +242,9 @@ class HttpConnection(asyncio.Protocol):
         self._close()
 
     def _close(self) -> None:
+        """Once what was written has been read, for which the caller has as long as for anything else."""
         self._waiting.clear()
+        self._due = self._loop.time() + self._idle_s
         self._transport.close()
 
     # The flow
@@ -259,10 +261,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _look_at_the_clock(self) -> None:
         now = self._loop.time()
-        if now >= self._due:
-            if self._in_head:
-                self._transport.abort()
-            else:
-                self._close()
-        if not self._transport.is_closing():
-            self._timer = self._loop.call_later(min(self.head_s, max(self._due - now, 0.0)), self._look_at_the_clock)
+        if now < self._due:
+            self._timer = self._loop.call_later(min(self.head_s, self._due - now), self._look_at_the_clock)
+        else:
+            self._transport.abort()
