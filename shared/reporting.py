@@ -1,4 +1,4 @@
-"""Optional reports to the outside: traces by OpenTelemetry (extra `otel`), errors by Sentry (extra `sentry`).
+"""Optional reports: traces and metrics by OpenTelemetry (extra `otel`), errors by Sentry (extra `sentry`).
 
 Both are off until their setting names a destination. Asked for but not installed, each is logged once with the
 extra to install, and the process starts all the same.
@@ -54,6 +54,14 @@ def tracer(settings: Settings, service: str) -> "Tracer | None":
     exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider.get_tracer("omni")
+
+
+def start_metrics(settings: Settings, service: str, *, forks: bool) -> None:
+    """Pushes metrics by OTLP over HTTP. `forks`: this process's server does, and only its children serve."""
+    if settings.otlp_endpoint and _installed("opentelemetry.sdk", "otel", "no metrics are pushed"):
+        from shared import metrics_push
+
+        metrics_push.start(service, settings.otlp_endpoint, settings.metrics_push_ms / 1000, forks=forks)
 
 
 def _installed(module: str, extra: str, lost: str) -> bool:

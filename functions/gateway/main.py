@@ -28,6 +28,7 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     settings = Settings.load()
     telemetry.start_logging("gateway", settings.log_level)
     reporting.start_errors(settings, "gateway")
+    reporting.start_metrics(settings, "gateway", forks=True)
     application = build(settings, Ports(settings))
     serve_functions(settings.head_timeout_s)
     keep_connections()

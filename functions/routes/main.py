@@ -52,6 +52,7 @@ def entry(name: str) -> Callable[[flask.Request], flask.Response]:
     settings = Settings.load()
     telemetry.start_logging(name, settings.log_level)
     reporting.start_errors(settings, name)
+    reporting.start_metrics(settings, name, forks=True)
     edge = build(settings, Ports(settings), served)
     keep_connections()
 

@@ -62,6 +62,7 @@ def main() -> None:
     settings = Settings.load()
     telemetry.start_logging("worker", settings.log_level)
     reporting.start_errors(settings, "worker")
+    reporting.start_metrics(settings, "worker", forks=False)
     ports = Ports(settings)
     worker = build(settings, ports, chosen(settings, ports.upstream, ports.secrets))
     config = uvicorn.Config(

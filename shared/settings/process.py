@@ -32,5 +32,8 @@ class Process:
     )
     sentry_dsn: str = knob("", "SENTRY_DSN", "Report errors to this Sentry project (extra `sentry`).")
     otlp_endpoint: str = knob(
-        "", "OTEL_EXPORTER_OTLP_ENDPOINT", "Send traces to this OpenTelemetry collector (extra `otel`)."
+        "", "OTEL_EXPORTER_OTLP_ENDPOINT", "Send traces and metrics to this OpenTelemetry collector (extra `otel`)."
+    )
+    metrics_push_ms: float = knob(
+        30_000.0, "OTEL_METRIC_EXPORT_INTERVAL", "How often metrics are sent there.", unit="ms", least=100
     )

@@ -100,6 +100,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             OMNI_TIER_LIMITS="premium.requests_per_minute=0,premium.tokens_per_minute=0",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
             OTEL_BSP_SCHEDULE_DELAY="200",
+            OTEL_METRIC_EXPORT_INTERVAL="500",
             SENTRY_DSN=collector.url.replace("://", "://public@") + "/1",
         ) as running,
     ):
@@ -150,7 +151,7 @@ def test_what_was_planted_is_in_no_trace_report_or_metric(watched: Watched) -> N
     for _ in range(3):
         watched.client.post("/v1/chat/completions", json=asked_for(), headers={"x-api-key": STATIC})
     sent = _until_told(watched.collector)
-    assert {path.split("/")[-1] for path in sent} >= {"traces"}
+    assert {path.split("/")[-1] for path in sent} >= {"traces", "metrics"}
     assert not watched.leaks(*sent.values(), watched.client.get("/metrics").text, watched.logged())
 
 
@@ -194,6 +195,7 @@ def _with_key(key: str, place: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def _until_told(collector: Behind) -> dict[str, str]:
     wait_until(lambda: any(b"/v1/traces" in each[:200] for each in collector.requests), description="a trace")
+    wait_until(lambda: any(b"/v1/metrics" in each[:200] for each in collector.requests), description="metrics")
     wait_until(lambda: any(b"/envelope" in each[:200] for each in collector.requests), description="an error report")
     return {request.split(b" ")[1].decode(): _content(request) for request in collector.requests}
 
