@@ -119,6 +119,23 @@ def test_an_answer_in_one_piece_after_the_head_becomes_events(tmp_path: Path) ->
     assert text.endswith("data: [DONE]\n\n")
 
 
+def test_an_event_reaches_the_caller_while_its_model_is_still_silent_about_the_next(tmp_path: Path) -> None:
+    """Kong #14425: what had come waited for the end."""
+
+    async def one_event(model: Model, _: Request) -> Response:
+        return StreamingResponse(model.tokens(60), media_type="text/event-stream")
+
+    async def run() -> bytes:
+        async with (
+            platform(tmp_path, Model(one_event)) as client,
+            client.stream("POST", "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+            asyncio.timeout(5),
+        ):
+            return await anext(response.aiter_raw())
+
+    assert asyncio.run(run()) == b'data: {"choices":[]}\n\n'
+
+
 @pytest.mark.parametrize("answer", [endless, silent])
 def test_a_caller_who_leaves_stops_the_model(tmp_path: Path, answer: Answer) -> None:
     async def run() -> None:
