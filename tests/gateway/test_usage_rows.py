@@ -1,19 +1,28 @@
 """A row for each request to a model, in the store within a second, whatever happens to the request or the store."""
 
 import asyncio
+import os
+import signal
+import time
+from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from functions.gateway import track_usage
 from functions.gateway.track_usage import TrackUsage
+from shared.adapters.sqlite_store import SqliteStore
+from shared.adapters.system_clock import SystemClock
 from shared.core.errors import Unavailable
 from shared.core.usage import UsageRow
 from shared.money.usage import UsageRecords
+from shared.ports.store import Query
 from tests.fakes import FakeClock, FakeResponse, FakeStore
 from tests.gateway.calls import Call
-from tests.gateway.conftest import World
+from tests.gateway.conftest import CHAT, World
+from tests.security import gateway
 
 
 async def written(world: World, count: int) -> list[UsageRow]:
@@ -97,3 +106,15 @@ def test_the_oldest_rows_give_way_in_the_end(monkeypatch: pytest.MonkeyPatch, wo
     records.is_down = False
     tracked.write_rest()
     assert sum(records.keys.values()) == 2
+
+
+def test_a_second_after_its_answer_a_request_has_its_row_whatever_becomes_of_the_process(tmp_path: Path) -> None:
+    with gateway.running(tmp_path) as running:
+        httpx.post(f"{running.url}/v1/chat/completions", json=CHAT, headers={"x-api-key": gateway.KEY})  # connects
+        headers = {"x-api-key": gateway.KEY, "x-request-id": "the-last-one"}
+        assert httpx.post(f"{running.url}/v1/chat/completions", json=CHAT, headers=headers).is_success
+        time.sleep(1)
+        for pid in running.processes():
+            os.kill(pid, signal.SIGKILL)
+    page = SqliteStore(tmp_path / "omni.db", SystemClock()).query(Query("usage", (("is_summed", "==", False),)))
+    assert any("the-last-one" in document["rows"] for document in page.documents)

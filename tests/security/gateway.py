@@ -132,6 +132,11 @@ class Gateway:
                 pass
             return answer
 
+    def processes(self) -> list[int]:
+        """The server's master and the processes that it forked."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [self.process.pid, *map(int, children)]
+
     def metric(self, name: str) -> float:
         """The sum of all the metric's series."""
         lines = httpx.get(f"{self.url}/metrics").text.splitlines()

@@ -46,8 +46,7 @@ def chat(running: Gateway, **options: object) -> httpx.Response:
 
 
 def kill(running: Gateway) -> None:
-    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-    for pid in (running.process.pid, *map(int, children)):
+    for pid in running.processes():
         os.kill(pid, signal.SIGKILL)
 
 
