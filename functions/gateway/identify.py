@@ -16,10 +16,10 @@ class Identify:
         self._max_header_bytes = max_header_bytes
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+        if not TRACEPARENT.fullmatch(exchange.headers.get(b"traceparent", b"")):
+            exchange.headers.pop(b"traceparent", None)
         check_head(exchange.scope, self._max_header_bytes)
         if len(exchange.headers) != len(exchange.raw_headers):
             refuse_ambiguity(exchange.raw_headers)
-        if (trace := exchange.headers.get(b"traceparent")) and not TRACEPARENT.fullmatch(trace):
-            del exchange.headers[b"traceparent"]
         exchange.route, _ = self._router.find(exchange.method, exchange.path)
         await proceed(exchange)

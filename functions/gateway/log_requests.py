@@ -10,12 +10,17 @@ from shared.ports.clock import Clock
 from shared.telemetry import RequestLog
 from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
+TRACE = "logging.googleapis.com/trace"
+"""By this name Cloud Logging finds the lines of a trace."""
+
 
 class LogRequests:
-    def __init__(self, clock: Clock, slow_s: float) -> None:
+    def __init__(self, clock: Clock, slow_s: float, project: str = "") -> None:
+        """`project`: whose Cloud Logging shows the lines of a trace with it."""
         self._now = clock.monotonic
         self._slow_s = slow_s
         self._log = RequestLog("gateway")
+        self._traces = f"projects/{project}/traces/" if project else ""
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
         try:
@@ -23,12 +28,18 @@ class LogRequests:
         finally:
             elapsed_s = self._now() - exchange.started
             if elapsed_s > self._slow_s:
-                self._log.write(logging.WARNING, "slow request", _fields(exchange, elapsed_s))
+                self._log.write(logging.WARNING, "slow request", self._fields(exchange, elapsed_s))
             else:
                 # A flood of guesses is counted by the metrics; it need not flood the log too.
                 is_flood = exchange.status == RateLimited.status and exchange.caller is None
                 level = logging.DEBUG if is_flood else logging.INFO
-                self._log.write(level, "request", _fields(exchange, elapsed_s))
+                self._log.write(level, "request", self._fields(exchange, elapsed_s))
+
+    def _fields(self, exchange: Exchange, elapsed_s: float) -> dict[str, Any]:
+        fields = _fields(exchange, elapsed_s)
+        if trace := exchange.header(b"traceparent"):
+            fields[TRACE] = self._traces + trace.split("-")[1]
+        return fields
 
 
 def _fields(exchange: Exchange, elapsed_s: float) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
         [
             *([Trace(tracer)] if tracer else []),
             Measure(ports.clock),
-            LogRequests(ports.clock, settings.slow_request_s),
+            LogRequests(ports.clock, settings.slow_request_s, settings.project),
             TrackUsage(UsageRecords(ports.store, settings.usage_days), ports.clock),
             answer_errors,
             Identify(router, settings.max_header_bytes),

@@ -1,10 +1,15 @@
 """One span a request, joined to the caller's trace and handed on. Sent by OTLP only when asked for."""
 
+import json
+import logging
+from pathlib import Path
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from functions.gateway.log_requests import TRACE
 from shared import reporting
 from shared.settings import Settings
 from tests.gateway.conftest import CHAT, World
@@ -33,6 +38,29 @@ def test_a_request_is_one_span_in_the_callers_trace(
     assert dict(span.attributes or {})["gen_ai.usage.output_tokens"] == 5
     handed_on = dict(world.upstream.requests[0].headers)["traceparent"].split("-")
     assert handed_on[1:3] == [PARENT.split("-")[1], f"{span.context.span_id:016x}"]
+
+
+@pytest.mark.parametrize(("project", "before"), [("", ""), ("acme-prod", "projects/acme-prod/traces/")])
+def test_the_log_line_of_a_request_belongs_to_its_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], project: str, before: str
+) -> None:
+    caplog.set_level(logging.INFO, "omni.requests")
+    world = World(tmp_path, project=project)
+    for given in (PARENT, "nonsense"):
+        world.request("POST", "/v1/chat/completions", json=CHAT, headers={"traceparent": given})
+    traced, untraced = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert traced[TRACE] == before + PARENT.split("-")[1]
+    assert TRACE not in untraced
+
+
+def test_a_head_that_is_refused_writes_no_nonsense_into_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO, "omni.requests")
+    world = World(tmp_path, max_header_bytes=1000)
+    headers = {"traceparent": "planted", "x-large": "x" * 1000}
+    assert world.request("GET", "/v1/models", headers=headers).status_code == 431
+    assert "planted" not in capfd.readouterr().err
 
 
 def test_without_an_endpoint_there_is_no_tracer() -> None:
