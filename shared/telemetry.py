@@ -23,6 +23,10 @@ LATENCY = Histogram(
     ("route",),
     buckets=LATENCY_BUCKETS_S,
 )
+OVERHEAD = Histogram(
+    "omni_overhead_seconds", "From the request's head until an upstream was asked for the answer.", ("route",),
+    buckets=LATENCY_BUCKETS_S,
+)  # fmt: skip
 TENANT_REQUESTS = Counter("omni_tenant_requests_total", "Requests by whom and for what.", ("tenant", "model", "route"))
 TOKENS = Counter("omni_tokens_total", "Tokens that upstreams reported.", ("tenant", "model", "direction"))
 COST = Counter("omni_cost_usd_total", "Dollars that answers cost, by whom and for what.", ("tenant", "model"))

@@ -19,3 +19,5 @@ class Measure:
             status = str(exchange.status or CLIENT_CLOSED_REQUEST)
             series(telemetry.REQUESTS, exchange.route_name, exchange.method, status).inc()
             series(telemetry.LATENCY, exchange.route_name).observe(self._now() - exchange.started)
+            if exchange.sent_at:
+                series(telemetry.OVERHEAD, exchange.route_name).observe(exchange.sent_at - exchange.started)
