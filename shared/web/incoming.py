@@ -12,7 +12,8 @@ from shared.manifest import Route
 from shared.ports.blobs import PART_BYTES
 
 PAGE_SIZE = re.compile(r"[0-9]{1,4}")
-REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+REQUEST_ID = re.compile(r"(?!omni_)[A-Za-z0-9_.-]{1,128}")
+"""A managed key in the wrong header is none: it would be logged, and told to upstreams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Incoming:
 
 
 def request_id(given: str, random_bits: Callable[[int], int] = random.getrandbits) -> str:
-    """The caller's own request id when it is well-formed (1 to 128 of A-Z a-z 0-9 _ . -), else a new one."""
+    """The caller's own request id when it is well-formed (1 to 128 of A-Z a-z 0-9 _ . -) and no key, else a new one."""
     return given if REQUEST_ID.fullmatch(given) else f"req_{random_bits(96):024x}"
 
 

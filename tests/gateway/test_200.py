@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from shared.core.signing import verify
 from tests.fakes import FakeResponse
 from tests.gateway.conftest import CHAT, COMPLETION, World
@@ -53,8 +55,9 @@ def test_a_well_formed_request_id_is_kept_and_passed_on(world: World) -> None:
     assert dict(world.upstream.requests[0].headers)["x-request-id"] == "abc-1.2_3"
 
 
-def test_a_malformed_request_id_is_replaced(world: World) -> None:
-    response = world.request("POST", "/v1/chat/completions", json=CHAT, headers={"x-request-id": "a b\t"})
+@pytest.mark.parametrize("given", ["a b\t", "x" * 129, "omni_0umQ1Fl66eM4_q13BHzOgMB3pm7ktZsrplJnpMBa3Lp3u0U7B9u"])
+def test_a_malformed_request_id_or_a_key_is_replaced(world: World, given: str) -> None:
+    response = world.request("POST", "/v1/chat/completions", json=CHAT, headers={"x-request-id": given})
     assert response.headers["x-request-id"].startswith("req_")
 
 
