@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.ports.upstream import BrokenOff, ConnectFailed, UpstreamError
 from tests.fakes import FakeResponse
 from tests.gateway.calls import Call, GatedUpstream, until
-from tests.gateway.conftest import CHAT, COMPLETION, World, problem
+from tests.gateway.conftest import CHAT, COMPLETION, SECRETS, World, problem
 
 FREE, ACME, ACME_TOO, MASTER = "free-key-ann-1", "prod-key-acme-1", "prod-key-acme-2", "master-key-root-1"
 USED = 8
@@ -40,6 +41,14 @@ def tokens_left(world: World) -> int:
 
 def input_tokens(**fields: object) -> int:
     return len(json.dumps(CHAT | fields, separators=(",", ":"))) // 4
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("free-k-1", "10"), ("basic-k-1", "100"), ("premium-k-1", "1000"), ("master-k-1", None)]
+)
+def test_each_tier_has_its_requests_a_minute(tmp_path: Path, key: str, told: str | None) -> None:
+    world = World(tmp_path, secrets=EnvironmentSecrets(SECRETS | {"API_KEYS": key}))
+    assert world.chat(key).headers.get("x-ratelimit-limit-requests") == told
 
 
 def test_requests_a_day(tmp_path: Path) -> None:
