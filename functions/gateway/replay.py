@@ -28,6 +28,7 @@ from shared.web.reply import Reply
 
 HEADER = b"idempotency-key"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
+MARK = re.compile(rb'^multipart/.*\bboundary="?([^\s";]{8,70})', re.IGNORECASE)
 MAY_HAVE_BEEN_DONE = frozenset({500, 502, 504})
 
 log = logging.getLogger("omni.gateway")
@@ -133,7 +134,15 @@ class FirstRun:
 
 
 def _fingerprint(exchange: Exchange, content: bytes) -> str:
-    return hashlib.sha256(b"%b?%b\n%b" % (exchange.path.encode(), exchange.query, body.canonical(content))).hexdigest()
+    return hashlib.sha256(
+        b"%b?%b\n%b" % (exchange.path.encode(), exchange.query, _compared(exchange, content))
+    ).hexdigest()
+
+
+def _compared(exchange: Exchange, content: bytes) -> bytes:
+    """What makes the body another one: not the way its JSON is written, nor an upload's own mark."""
+    mark = MARK.search(exchange.headers.get(b"content-type", b""))
+    return content.replace(b"--" + mark[1], b"--") if mark else body.canonical(content)
 
 
 def _is_final(recording: Recording) -> bool:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.adapters.httptools_upstream import HttptoolsUpstream
@@ -158,6 +159,18 @@ def test_an_idempotency_key_makes_an_upload_an_ordinary_body(world: World) -> No
     assert (first.json(), again.headers["idempotency-replayed"]) == ({"id": "file-1"}, "true")
     large = world.request("POST", "/v1/files", headers=headers, content=b"x" * (world.settings.max_body_bytes + 1))
     assert problem(large) == (413, "payload_too_large", None)
+
+
+def test_an_upload_sent_again_is_the_same_whatever_mark_its_client_draws(world: World) -> None:
+    world.answers(lambda _: FakeResponse.json({"id": "file-1"}))
+
+    def upload(content: bytes) -> httpx.Response:
+        files, headers = {"file": ("a.jsonl", content)}, {"idempotency-key": "k"}
+        return world.request("POST", "/v1/files", files=files, data={"purpose": "batch"}, headers=headers)
+
+    assert "idempotency-replayed" not in upload(b"{}").headers
+    assert upload(b"{}").headers["idempotency-replayed"] == "true"
+    assert problem(upload(b"[]"))[:2] == (422, "idempotency_key_reused")
 
 
 def test_a_large_answer_goes_through_part_by_part(world: World) -> None:
