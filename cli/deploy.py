@@ -1,5 +1,6 @@
 """omni deploy."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from deploy.google import CloudError, Gcloud
 from deploy.preflight import Wish
 
 NAME = "omni"
+IMAGE = re.compile(r"[a-z0-9.-]+/.+(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_.-]+)")
+"""As in terraform/variables_worker.tf."""
+READING = "gcloud secrets versions access latest --secret={} --project={}"
 
 
 @click.command()
@@ -21,10 +25,16 @@ NAME = "omni"
 @click.option("--region", default="europe-west4", show_default=True, help="Where everything runs.")
 @click.option("--env", "environment", type=click.Choice(["dev", "prod"]), default="dev", show_default=True)
 @click.option("--image", metavar="IMAGE", help="The worker's image. Without it there is no worker yet.")
-@click.option("--model", metavar="ID", help="The model the worker serves, by its id in models.toml.")
+@click.option("--model", metavar="ID", help="The model it serves, by its id in models.toml; empty: no worker.")
 @click.option("--weights", default="", metavar="PATH", help="Where its weights are in the weights' bucket.")
 @click.option("--models", metavar="FILE", help="The model catalogue. Default: models.toml.")
-@click.option("--var-file", "files", multiple=True, metavar="FILE", help="More of Terraform's variables.")
+@click.option(
+    "--var-file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="More of Terraform's variables; --project and --region count before theirs.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before it is done.")
 @click.option("--check", is_flag=True, help="Look at the project and make nothing.")
 @click.option("--smoke", is_flag=True, help="Try it out afterwards, and give the traffic back if it does not work.")
@@ -49,30 +59,51 @@ def command(
       omni deploy --project my-project
       omni deploy --project my-project --env prod --image REPOSITORY/ml-worker:1 --model my-model --weights my-model
     """
-    given: dict[str, object] = {"project": project, "region": region}
-    if image:
-        if not model:
-            raise CliError("A worker needs a model: name it with --model, as models.toml does.")
-        given["worker"] = {"image": image, "model": model, "weights": weights}
+    chosen = variable_files(environment, files)
     secrets = _upstream_secrets(catalogue(models))
-    if secrets:
-        given["upstream_secrets"] = list(secrets)
-    wish = Wish(project, region, NAME, "nvidia-l4" if image else "", secrets=secrets)
-    chosen = [CHECKOUT / "terraform" / "envs" / f"{environment}.tfvars", *(named_by_caller(each) for each in files)]
+    given: dict[str, object] = {"project": project, "region": region, "upstream_secrets": list(secrets)}
+    if worker := _worker(image, model, weights, catalogue(models)):
+        given["worker"] = worker
     try:
+        size = provision.worker_size(chosen) if worker else provision.WorkerSize(accelerator="")
+        wish = Wish(project, region, NAME, size.accelerator, size.max_instances, secrets)
         cloud = Gcloud(project)
         look(wish, cloud)
         if check:
             return
-        before = traffic.serving(cloud, NAME, region)
-        outputs = _deploy(cloud, wish, catalogue(models), chosen, given, environment, yes=yes)
-        if smoke and not _works(cloud, outputs):
-            back = traffic.give_back(cloud, region, before, traffic.serving(cloud, NAME, region))
-            raise CliError(
-                f"It does not work. The traffic is back where it was: {', '.join(back) or 'nothing changed'}."
-            )
+        outputs = _deploy(cloud, wish, catalogue(models), chosen, given, environment, yes=yes, smoke=smoke)
     except CloudError as error:
         raise CliError(str(error)) from None
+    click.echo(f"Address: {outputs['address']}")
+    click.echo(f"First key: {READING.format(outputs['admin_key_secret'], project)}")
+
+
+def variable_files(environment: str, more: tuple[str, ...]) -> list[Path]:
+    """The environment's and the caller's, in the order in which Terraform reads them; CliError if one is missing."""
+    given = [named_by_caller(each) for each in more]
+    if missing := [str(file) for file in given if not file.is_file()]:
+        raise CliError(f"There is no file {' and no file '.join(missing)} (--var-file).")
+    return [CHECKOUT / "terraform" / "envs" / f"{environment}.tfvars", *given]
+
+
+def _worker(image: str | None, model: str | None, weights: str, models: Path) -> dict[str, object] | None:
+    """What is to run; None without an image, or when the model is said to be none by an empty --model."""
+    from shared.catalogue import Catalogue
+
+    if image and model is None:
+        raise CliError("A worker needs a model: name it with --model, as models.toml does.")
+    if not image and (model or weights):
+        raise CliError("--model and --weights are for a worker: name its image with --image.")
+    if not image or not model:
+        return None
+    if not IMAGE.fullmatch(image):
+        raise CliError(f"'{image}' is not an image with a tag or digest: HOST/PATH:TAG or HOST/PATH@sha256:….")
+    mine = [each.id for each in Catalogue.load(models).models if any(target.is_worker for target in each.upstreams)]
+    if model not in mine:
+        raise CliError(
+            f"{models.name} has no model '{model}' that the worker serves; it has: {', '.join(mine) or 'none'}."
+        )
+    return {"image": image, "model": model, "weights": weights}
 
 
 def look(wish: Wish, cloud: Gcloud) -> None:
@@ -91,12 +122,14 @@ def _deploy(
     environment: str,
     *,
     yes: bool,
+    smoke: bool,
 ) -> dict[str, str]:
+    """Terraform's outputs, by name. What ran before gets its traffic back when it fails, or does not work."""
     from local import package
 
     package.write(ARCHIVE, models)
     terraform = provision.Terraform()
-    terraform.begin(provision.state_bucket(cloud, wish.name, wish.region))
+    terraform.begin(provision.make_state_bucket(cloud, wish.name, wish.region))
     summary = terraform.plan(files, given)
     click.echo(f"Terraform: {summary.text}.")
     for address in summary.removed:
@@ -104,12 +137,20 @@ def _deploy(
     click.echo(f"While nobody calls, about {_idle_usd(environment):,.2f} USD a month; `omni cost` tells more.")
     if not yes:
         click.confirm("Do it?", abort=True)
-    terraform.apply()
+    before = traffic.serving(cloud, wish.name, wish.region)
+    try:
+        terraform.apply()
+    except CloudError as error:
+        raise CliError(f"{error}\n{_given_back(cloud, wish, before)}") from None
     outputs = terraform.outputs()
-    click.echo(f"Address: {outputs['address']}")
-    reading = f"gcloud secrets versions access latest --secret={outputs['admin_key_secret']} --project={wish.project}"
-    click.echo(f"First key: {reading}")
+    if smoke and not _works(cloud, outputs):
+        raise CliError(f"It does not work. {_given_back(cloud, wish, before)}")
     return outputs
+
+
+def _given_back(cloud: Gcloud, wish: Wish, before: traffic.Revisions) -> str:
+    back = traffic.give_back(cloud, wish.region, before, traffic.serving(cloud, wish.name, wish.region))
+    return f"The traffic is back where it was: {', '.join(back) or 'nothing had changed'}."
 
 
 def _idle_usd(environment: str) -> float:

@@ -2,10 +2,10 @@
 
 import click
 
-from cli.deploy import NAME
+from cli.deploy import NAME, variable_files
 from cli.errors import CliError
-from cli.places import CHECKOUT, named_by_caller
-from deploy import provision
+from cli.package import ARCHIVE, catalogue
+from deploy import preflight, provision
 from deploy.google import CloudError, Gcloud
 
 
@@ -22,10 +22,20 @@ def command(project: str, region: str, environment: str, files: tuple[str, ...],
     Example:
       omni destroy --project my-project
     """
-    chosen = [CHECKOUT / "terraform" / "envs" / f"{environment}.tfvars", *(named_by_caller(each) for each in files)]
+    from local import package
+
+    chosen = variable_files(environment, files)
+    cloud = Gcloud(project)
     try:
+        if missing := preflight.reach(project, cloud):
+            raise CliError(missing)
+        if not provision.has_state(cloud, NAME):
+            raise CliError(
+                f"Nothing was ever deployed from here to '{project}': it has no bucket for Terraform's state."
+            )
+        package.write(ARCHIVE, catalogue(None))  # the configuration cannot be read without one
         terraform = provision.Terraform()
-        terraform.begin(provision.state_bucket(Gcloud(project), NAME, region))
+        terraform.begin(provision.state_bucket(cloud, NAME))
         summary = terraform.plan(chosen, {"project": project, "region": region}, destroy=True)
         click.echo(f"Terraform: {summary.text}.")
         if not yes and click.prompt("Everything goes, keys, jobs and files too. The project's id, to do it") != project:
@@ -33,3 +43,4 @@ def command(project: str, region: str, environment: str, files: tuple[str, ...],
         terraform.apply()
     except CloudError as error:
         raise CliError(str(error)) from None
+    click.echo(f"It is gone. The bucket gs://{provision.state_bucket(cloud, NAME)} stays: it tells what there was.")

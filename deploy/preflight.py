@@ -12,6 +12,16 @@ GPU_REGIONS = {
     "nvidia-rtx-pro-6000": ("asia-southeast1", "europe-west4"),
 }
 """As in terraform/variables_worker.tf."""
+KNOWN_REGIONS = (
+    *("africa-south1", "asia-east1", "asia-east2", "asia-northeast1", "asia-northeast2", "asia-northeast3"),
+    *("asia-south1", "asia-south2", "asia-southeast1", "asia-southeast2", "australia-southeast1"),
+    *("australia-southeast2", "europe-central2", "europe-north1", "europe-north2", "europe-southwest1"),
+    *("europe-west1", "europe-west2", "europe-west3", "europe-west4", "europe-west6", "europe-west8", "europe-west9"),
+    *("europe-west10", "europe-west12", "me-central1", "me-central2", "me-west1", "northamerica-northeast1"),
+    *("northamerica-northeast2", "northamerica-south1", "southamerica-east1", "southamerica-west1", "us-central1"),
+    *("us-east1", "us-east4", "us-east5", "us-south1", "us-west1", "us-west2", "us-west3", "us-west4"),
+)
+"""Asked of Cloud Run where it can be; an empty project has its API off."""
 QUOTA_WORDS = {"nvidia-l4": ("l4",), "nvidia-rtx-pro-6000": ("rtx", "6000")}
 """What the name of the quota holds, beside `gpu`."""
 NEEDED_APIS = ("cloudresourcemanager.googleapis.com", "serviceusage.googleapis.com")
@@ -35,15 +45,11 @@ class Wish:
 
 
 def findings(wish: Wish, cloud: Gcloud) -> list[str]:
-    """Everything that stands in the way; nothing is asked of a project whose id cannot be one."""
-    if not PROJECT.fullmatch(wish.project):
-        return [
-            f"'{wish.project}' is not a project id: 6 to 30 lower-case letters, digits and hyphens, beginning with a "
-            "letter. `gcloud projects list` shows the ids you may use."
-        ]
-    if missing := _project(wish, cloud):
+    """Everything that stands in the way."""
+    if missing := reach(wish.project, cloud):
         return [missing]
     return [
+        *_terraforms_login(cloud),
         *_billing(wish, cloud),
         *_apis(wish, cloud),
         *_region(wish, cloud),
@@ -52,16 +58,39 @@ def findings(wish: Wish, cloud: Gcloud) -> list[str]:
     ]
 
 
-def _project(wish: Wish, cloud: Gcloud) -> str:
+def reach(project: str, cloud: Gcloud) -> str:
+    """Why the project cannot be seen; nothing is asked about one whose id cannot be one."""
+    if not PROJECT.fullmatch(project):
+        return (
+            f"'{project}' is not a project id: 6 to 30 lower-case letters, digits and hyphens, beginning with a "
+            "letter. `gcloud projects list` shows the ids you may use."
+        )
+    return _login(cloud) or _project(project, cloud)
+
+
+def _login(cloud: Gcloud) -> str:
+    if cloud.ask("auth", "list", "--filter=status:ACTIVE"):
+        return ""
+    return "You are not logged in: `gcloud auth login`, then `gcloud auth application-default login`."
+
+
+def _terraforms_login(cloud: Gcloud) -> Iterator[str]:
     try:
-        found = cloud.ask("projects", "describe", wish.project)
+        cloud.run("auth", "application-default", "print-access-token")
+    except Refused:
+        yield "Terraform has no credentials of yours: `gcloud auth application-default login`."
+
+
+def _project(project: str, cloud: Gcloud) -> str:
+    try:
+        found = cloud.ask("projects", "describe", project)
     except Refused as refusal:
         return (
-            f"The project '{wish.project}' does not exist, or you may not see it: `gcloud auth login`, then "
-            f"`gcloud projects list`. ({refusal})"
+            f"The project '{project}' does not exist, or you may not see it; `gcloud projects list` "
+            f"shows those that you may. ({refusal})"
         )
     state = found.get("lifecycleState", "ACTIVE")
-    return "" if state == "ACTIVE" else f"The project '{wish.project}' is not active but {state}."
+    return "" if state == "ACTIVE" else f"The project '{project}' is not active but {state}."
 
 
 def _billing(wish: Wish, cloud: Gcloud) -> Iterator[str]:
@@ -85,9 +114,12 @@ def _region(wish: Wish, cloud: Gcloud) -> Iterator[str]:
     try:
         regions = {each["locationId"] for each in cloud.ask("run", "regions", "list")}
     except Refused:  # the API is off until Terraform turns it on
-        regions = set()
-    if regions and wish.region not in regions:
-        yield f"'{wish.region}' is not a region of Cloud Run; for example europe-west4 is one."
+        regions = set(KNOWN_REGIONS)
+    if wish.region not in regions:
+        yield (
+            f"'{wish.region}' is not a region of Cloud Run; for example europe-west4 is one. (If it is a new one: "
+            f"`{ENABLING.format('run.googleapis.com', wish.project)}`, and it will be known.)"
+        )
     elif wish.accelerator and wish.region not in GPU_REGIONS[wish.accelerator]:
         yield (
             f"Cloud Run has no {wish.accelerator} in {wish.region}; these have it: "
@@ -112,7 +144,7 @@ def _quota(wish: Wish, cloud: Gcloud) -> Iterator[str]:
         yield (
             f"The quota for {wish.accelerator} in {wish.region} is {max(limits)}, and the worker may have {wish.gpus} "
             f"instances: ask for more at https://console.cloud.google.com/iam-admin/quotas?project={wish.project}, or "
-            "deploy without a worker (--no-worker)."
+            "deploy without a worker (leave out --image)."
         )
 
 

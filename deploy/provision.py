@@ -3,17 +3,22 @@
 import json
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from deploy.google import CloudError, Gcloud, Refused
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "terraform"
 PLAN = "omni.tfplan"
 GIVEN = "omni.tfvars.json"
+SIZE = 'variable "worker_size" {\n  type    = any\n  default = {}\n}\n'
+"""All that has to be known of the configuration to read that one variable from files."""
 ACTIONS = {("create",): "to make", ("update",): "to change", ("delete",): "to remove"}
 REPLACED = "to replace"
 
@@ -30,6 +35,23 @@ class Summary:
     @property
     def text(self) -> str:
         return ", ".join(f"{number} {action}" for action, number in sorted(self.actions.items())) or "nothing to do"
+
+
+class WorkerSize(msgspec.Struct, frozen=True):
+    """As far as it is asked for before the plan; the defaults are those of terraform/variables_worker.tf."""
+
+    accelerator: str = "nvidia-l4"
+    max_instances: int = 1
+
+
+def worker_size(files: Sequence[Path]) -> WorkerSize:
+    """What the files say of the size of the worker, as Terraform reads them; the last one that says it counts."""
+    chosen = [f"-var-file={file}" for file in files]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "size.tf").write_text(SIZE)
+        told = Terraform(Path(folder)).ask("jsonencode(var.worker_size)", chosen)
+    text = json.loads(told.splitlines()[-1])  # after warnings of other variables
+    return msgspec.json.decode(text, type=WorkerSize)
 
 
 class Terraform:
@@ -51,7 +73,11 @@ class Terraform:
     def outputs(self) -> dict[str, Any]:
         return {name: each["value"] for name, each in json.loads(self._run("output", "-json")).items()}
 
-    def _run(self, *words: str, shown: bool = False) -> str:
+    def ask(self, expression: str, options: Sequence[str]) -> str:
+        """An expression's value, in Terraform's own words."""
+        return self._run("console", *options, asks=expression)
+
+    def _run(self, *words: str, shown: bool = False, asks: str = "") -> str:
         program = shutil.which("terraform")
         if not program:
             raise CloudError("terraform is not installed: https://developer.hashicorp.com/terraform/install")
@@ -59,11 +85,11 @@ class Terraform:
             program,
             f"-chdir={self._folder}",
             words[0],
-            *([] if words[0] == "show" else ["-no-color"]),
+            *([] if words[0] in {"show", "console"} else ["-no-color"]),
             *words[1:],
         ]
         told = None if shown else subprocess.PIPE
-        done = subprocess.run(command, stdout=told, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, stdout=told, stderr=subprocess.PIPE, text=True, input=asks, check=False)  # noqa: S603
         if done.returncode:
             raise CloudError(f"terraform {words[0]} failed.\n{done.stderr.strip()}")
         return done.stdout or ""
@@ -81,12 +107,24 @@ def _action(change: Mapping[str, Any]) -> str:
     return REPLACED if len(actions) > 1 else ACTIONS.get(actions, "")
 
 
-def state_bucket(cloud: Gcloud, name: str, region: str) -> str:
-    """The bucket that holds Terraform's state, made when it is not there."""
-    bucket = f"{cloud.project}-{name}-state"
+def state_bucket(cloud: Gcloud, name: str) -> str:
+    """Of the bucket that holds Terraform's state."""
+    return f"{cloud.project}-{name}-state"
+
+
+def has_state(cloud: Gcloud, name: str) -> bool:
+    """Whether anything was ever deployed."""
     try:
-        cloud.run("storage", "buckets", "describe", f"gs://{bucket}")
+        cloud.run("storage", "buckets", "describe", f"gs://{state_bucket(cloud, name)}")
     except Refused:
+        return False
+    return True
+
+
+def make_state_bucket(cloud: Gcloud, name: str, region: str) -> str:
+    """Its name; made when it is not there."""
+    bucket = state_bucket(cloud, name)
+    if not has_state(cloud, name):
         private = ("--uniform-bucket-level-access", "--public-access-prevention")
         cloud.run("storage", "buckets", "create", f"gs://{bucket}", f"--location={region}", *private)
         cloud.run("storage", "buckets", "update", f"gs://{bucket}", "--versioning")

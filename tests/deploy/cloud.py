@@ -32,7 +32,15 @@ def quota(value: int, region: str = "europe-west4") -> dict[str, Any]:
     return {"quotaId": L4, "metric": metric, "service": "run.googleapis.com", "dimensionsInfos": details}
 
 
+def serving(revision: str, latest: str) -> dict[str, Any]:
+    """All traffic goes to `revision`, which may be older than the latest."""
+    targets = [{"revisionName": revision, "percent": 100}, {"revisionName": latest, "tag": "latest"}]
+    return {"latestReadyRevisionName": latest, "traffic": targets}
+
+
 GOOD: Mapping[str, Any] = {
+    "auth list": [{"account": "you@example.com", "status": "ACTIVE"}],
+    "auth application-default print-access-token": "token",
     "projects describe": {"projectId": PROJECT, "projectNumber": "123456789012", "lifecycleState": "ACTIVE"},
     "billing projects describe": {"billingEnabled": True, "billingAccountName": "billingAccounts/012345-6789AB-CDEF01"},
     "services list": [
@@ -43,12 +51,13 @@ GOOD: Mapping[str, Any] = {
     "beta quotas info list": [quota(3)],
     "secrets list": [{"name": "projects/123456789012/secrets/omni-FIRST_KEY"}],
     "run services list": [
-        {"metadata": {"name": "omni-gateway"}, "status": {"latestReadyRevisionName": "omni-gateway-00001"}},
-        {"metadata": {"name": "another"}, "status": {"latestReadyRevisionName": "another-00007"}},
+        {"metadata": {"name": "omni-gateway"}, "status": serving("omni-gateway-00001", "omni-gateway-00002")},
+        {"metadata": {"name": "another"}, "status": serving("another-00007", "another-00007")},
     ],
     "run services update-traffic": "",
     "secrets versions access": "master-key-root-1",
     "storage buckets describe": {},
+    "console": json.dumps(json.dumps({})),
     "init": "",
     "plan": "",
     "apply": "",

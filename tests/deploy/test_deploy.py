@@ -1,5 +1,7 @@
 """`omni deploy` looks before it makes anything, and says in sentences what stands in the way."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.__main__ import omni
+from deploy import provision
+from deploy.provision import WorkerSize
 from tests.deploy.cloud import PROJECT, Cloud, quota
 
 MAKING = ("terraform", "gcloud storage buckets create", "gcloud run services update-traffic")
@@ -27,7 +31,7 @@ def deploy(*words: str, project: str = PROJECT) -> Result:
 
 
 def made(cloud: Cloud) -> list[str]:
-    return [line for line in cloud.asked if line.startswith(MAKING)]
+    return [line for line in cloud.asked if line.startswith(MAKING) and " console " not in line]
 
 
 def test_a_project_that_has_everything_passes_and_nothing_is_made(cloud: Cloud) -> None:
@@ -48,12 +52,23 @@ def answered(to: str, says: object) -> Change:
     return lambda cloud: cloud.answers.update({to: says})
 
 
+def size(**size: object) -> str:
+    """What Terraform prints of a size that it was asked to encode."""
+    return json.dumps(json.dumps(size))
+
+
 NO_PERMISSION = "ERROR: (gcloud.projects.describe) PERMISSION_DENIED: The caller does not have permission"
 
 
 @pytest.mark.parametrize(
     ("change", "words", "sentence"),
     [
+        (answered("auth list", []), (), "You are not logged in: `gcloud auth login`"),
+        (
+            refused("auth application-default print-access-token", "ERROR: no"),
+            (),
+            "`gcloud auth application-default login`",
+        ),
         (refused("projects describe", NO_PERMISSION), (), "does not exist, or you may not see it"),
         (
             answered("projects describe", {"lifecycleState": "DELETE_REQUESTED"}),
@@ -63,11 +78,18 @@ NO_PERMISSION = "ERROR: (gcloud.projects.describe) PERMISSION_DENIED: The caller
         (answered("billing projects describe", {"billingEnabled": False}), (), "has no billing account"),
         (answered("services list", []), (), "gcloud services enable cloudresourcemanager.googleapis.com"),
         (answered("x", ""), ("--region", "mars-west1"), "'mars-west1' is not a region of Cloud Run"),
+        (refused("run regions list", "ERROR: API off"), ("--region", "mars-west1"), "'mars-west1' is not a region"),
         (answered("x", ""), ("--region", "europe-west3", *IMAGE), "Cloud Run has no nvidia-l4 in europe-west3"),
         (answered("beta quotas info list", [quota(0)]), IMAGE, "The quota for nvidia-l4 in europe-west4 is 0"),
         (answered("beta quotas info list", []), IMAGE, "Cloud Run tells no quota for nvidia-l4"),
         (refused("beta quotas info list", "ERROR: API not enabled"), IMAGE, "The GPU quota cannot be read"),
         (answered("x", ""), IMAGE[:2], "A worker needs a model"),
+        (answered("x", ""), IMAGE[2:], "name its image with --image"),
+        (answered("x", ""), (*IMAGE[:2], "--model", "nope"), "no model 'nope' that the worker serves; it has: smollm2"),
+        (answered("x", ""), ("--image", "worker", *IMAGE[2:]), "'worker' is not an image with a tag or digest"),
+        (answered("x", ""), ("--var-file", "/nowhere.tfvars"), "There is no file /nowhere.tfvars"),
+        (answered("console", size(max_instances=5)), IMAGE, "is 3, and the worker may have 5 instances"),
+        (answered("console", size(accelerator="nvidia-rtx-pro-6000")), IMAGE, "no quota for nvidia-rtx-pro-6000"),
     ],
 )
 def test_what_stands_in_the_way_is_a_sentence_before_anything_is_made(
@@ -102,6 +124,22 @@ def test_everything_in_the_way_is_told_at_once(cloud: Cloud) -> None:
     cloud.answers |= {"billing projects describe": {"billingEnabled": False}, "services list": []}
     cloud.say()
     assert deploy("--yes").stderr.count("\n  - ") == 2
+
+
+def test_an_image_without_a_model_may_be_meant(cloud: Cloud) -> None:
+    """Cloud Build always has an image, and a platform needs no worker."""
+    assert deploy("--check", *IMAGE[:2], "--model=").exit_code == 0
+    assert not [line for line in cloud.asked if "quotas" in line]
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not on the PATH")
+def test_a_file_s_size_of_the_worker_is_read_as_terraform_reads_it(tmp_path: Path) -> None:
+    (first := tmp_path / "a.tfvars").write_text('region = "x"\nworker_size = {\n  max_instances = 2\n}\n')
+    (second := tmp_path / "b.tfvars").write_text(
+        'worker_size = { accelerator = "nvidia-rtx-pro-6000", max_instances = 2 * 3 }'
+    )
+    assert provision.worker_size([first]) == WorkerSize(max_instances=2)
+    assert provision.worker_size([first, second]) == WorkerSize("nvidia-rtx-pro-6000", 2 * 3)
 
 
 def test_without_gcloud_it_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -143,6 +181,17 @@ def test_a_platform_that_does_not_work_gets_its_traffic_back(cloud: Cloud, monke
     assert any("update-traffic omni-gateway" in line and "omni-gateway-00001=100" in line for line in cloud.asked)
 
 
+def test_a_deployment_that_breaks_off_gets_its_traffic_back(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.refusals["apply"] = "Error: quota exceeded"
+    cloud.say()
+    revisions = iter([{"omni-gateway": "omni-gateway-00001"}, {"omni-gateway": "omni-gateway-00002"}])
+    monkeypatch.setattr("deploy.traffic.serving", lambda *_: next(revisions))
+    result = deploy("--yes")
+    assert result.exit_code == 1
+    assert "quota exceeded" in result.stderr
+    assert "The traffic is back where it was: omni-gateway." in result.stderr
+
+
 def test_only_the_platforms_own_services_are_given_back(cloud: Cloud) -> None:
     from deploy.google import Gcloud
     from deploy.traffic import serving
@@ -157,3 +206,20 @@ def test_destroying_asks_for_the_projects_id(cloud: Cloud) -> None:
     assert not [line for line in cloud.asked if " apply" in line]
     assert CliRunner().invoke(omni, ["destroy", "--project", PROJECT], input=f"{PROJECT}\n").exit_code == 0
     assert [line for line in cloud.asked if " apply" in line]
+
+
+def test_destroying_what_never_was_makes_nothing(cloud: Cloud) -> None:
+    cloud.refusals["storage buckets describe"] = "ERROR: not found"
+    cloud.say()
+    result = CliRunner().invoke(omni, ["destroy", "--project", PROJECT, "--yes"])
+    assert "Nothing was ever deployed from here to 'demo-project-1'" in result.stderr
+    assert made(cloud) == []
+
+
+@pytest.mark.parametrize(("project", "sentence"), [("My Project", "is not a project id"), (PROJECT, "not logged in")])
+def test_destroying_asks_first_who_and_what(cloud: Cloud, project: str, sentence: str) -> None:
+    cloud.answers["auth list"] = []
+    cloud.say()
+    result = CliRunner().invoke(omni, ["destroy", "--project", project, "--yes"])
+    assert sentence in result.stderr
+    assert made(cloud) == []

@@ -19,7 +19,7 @@ BALANCER = {"domain": "ai.example.com"}
         ({"project": "123456789012"}, "begins with a letter"),
         ({"region": "europe-west4-a"}, "a zone such as europe-west4-a is not one"),
         ({"region": "europe-west3", "worker": WORKER}, "Cloud Run has no such GPU in this region"),
-        ({"region": "us-east4", "worker": WORKER, "worker_size": BLACKWELL}, "nvidia-rtx-pro-6000: asia-southeast1, e"),
+        ({"region": "us-east4", "worker": WORKER, "worker_size": BLACKWELL}, "nvidia-rtx-pro-6000: asia-southeast1"),
         ({"worker_size": {"accelerator": "nvidia-h100"}}, "or empty for a worker on CPUs"),
         ({"worker_size": {"cpu": 2}}, "A worker with an L4 needs at least 4 CPUs"),
         ({"worker_size": {**BLACKWELL, "cpu": 8}}, "needs at least 20 CPUs and 80 GiB"),
