@@ -1,8 +1,8 @@
 """Limits in Redis: what all instances were granted, by the server's clock.
 
 A limit in a window is a hash of sub-windows and their units, with `total`, `first` and `last` beside them; a limit on
-concurrent requests is a hash of instances, their slots and when those lapse. Every key has a time to live. The scripts
-do what shared/core/ring.py and shared/core/slots.py do; the same tests run on both.
+concurrent requests is a hash of instances, their slots and when those lapse. Every key has a time to live. The script
+does what shared/core/ring.py and shared/core/slots.py do; the same tests run on both.
 """
 
 import secrets
@@ -19,10 +19,11 @@ from shared.redis import availability
 PREFIX = "omni:limits:"
 INSTANCES, EPOCH = PREFIX + "instances", PREFIX + "epoch"
 
-# (now or "", instance, epoch if there is none) → (now, instances, epoch)
+# (now or "", instance, epoch if there is none, asks) → (now, instances, epoch)
 # ... and for each ask (amount, least, most, sub-window, sub-windows, lease, settlements, (sub-window, ± units) ...)
-# → (granted, free, sub-window of the lease, retry after, reset). Times in microseconds.
-LEASE = """
+# → (granted, free, sub-window of the lease, retry after, reset)
+# ... and for each claim (amount, in use, want, lease) → slots held. Times in microseconds.
+EXCHANGE = """
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
@@ -35,7 +36,7 @@ redis.call('SET', KEYS[2], ARGV[3], 'NX')
 redis.call('EXPIRE', KEYS[2], 86400)
 local answer = {now, redis.call('ZCARD', KEYS[1]), redis.call('GET', KEYS[2])}
 
-local position = 3
+local asks, position = tonumber(ARGV[4]), 4
 local function argument()
   position = position + 1
   return tonumber(ARGV[position])
@@ -81,7 +82,7 @@ local function freeing(missing)
   return at
 end
 
-for k = 3, #KEYS do
+for k = 3, 2 + asks do
   key = KEYS[k]
   local state = redis.call('HMGET', key, 'total', 'first', 'last')
   total, first, last = tonumber(state[1]) or 0, tonumber(state[2]) or 1, tonumber(state[3]) or 0
@@ -118,36 +119,27 @@ for k = 3, #KEYS do
     answer[#answer + 1] = value
   end
 end
-return answer
-"""
 
-# (now or "", instance, lease; for each claim amount, in use, want) → for each claim the slots held
-CLAIM = """
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
-local instance, lease, answer = ARGV[2], tonumber(ARGV[3]), {}
-for k = 1, #KEYS do
-  local amount, in_use, want = tonumber(ARGV[k * 3 + 1]), tonumber(ARGV[k * 3 + 2]), tonumber(ARGV[k * 3 + 3])
-  local holders, others = redis.call('HGETALL', KEYS[k]), 0
+for k = 3 + asks, #KEYS do
+  key = KEYS[k]
+  local amount, in_use, want, lease = argument(), argument(), argument(), argument()
+  local holders, others = redis.call('HGETALL', key), 0
   for i = 1, #holders, 2 do
     local held, lapses = string.match(holders[i + 1], '(%d+) (%d+)')
     if tonumber(lapses) <= now then
-      redis.call('HDEL', KEYS[k], holders[i])
-    elseif holders[i] ~= instance then
+      redis.call('HDEL', key, holders[i])
+    elseif holders[i] ~= ARGV[2] then
       others = others + tonumber(held)
     end
   end
   local held = math.max(in_use, math.min(want, amount - others))
   if held > 0 then
-    redis.call('HSET', KEYS[k], instance, string.format('%d %.0f', held, now + lease))
-    redis.call('PEXPIRE', KEYS[k], lease / 1000)
+    redis.call('HSET', key, ARGV[2], string.format('%d %.0f', held, now + lease))
+    redis.call('PEXPIRE', key, lease / 1000)
   else
-    redis.call('HDEL', KEYS[k], instance)
+    redis.call('HDEL', key, ARGV[2])
   end
-  answer[k] = held
+  answer[#answer + 1] = held
 end
 return answer
 """
@@ -160,7 +152,7 @@ class RedisLimiter:
         self._redis = redis
         self._instance = instance
         self._clock = clock
-        self._digests: tuple[str, str] | None = None
+        self._digest = ""
         self.instances = 1
         self.epoch = ""
 
@@ -169,30 +161,24 @@ class RedisLimiter:
             try:
                 return self._exchange(asks, claims)
             except NoScriptError:  # the server was restarted
-                self._digests = None
+                self._digest = ""
                 return self._exchange(asks, claims)
 
     def _exchange(self, asks: Sequence[Ask], claims: Sequence[Claim]) -> Answer:
-        if self._digests is None:
-            self._digests = str(self._redis.script_load(LEASE)), str(self._redis.script_load(CLAIM))
-        lease, claim = self._digests
+        if not self._digest:
+            self._digest = str(self._redis.script_load(EXCHANGE))
         now = str(round(self._clock.monotonic() * 1e6)) if self._clock else ""
-        rings = [PREFIX + ask.limit.name for ask in asks]
-        head = (now, self._instance, secrets.token_hex(8))
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.evalsha(lease, 2 + len(rings), INSTANCES, EPOCH, *rings, *head, *_ask_arguments(asks))
-        if claims:
-            books = [PREFIX + each.limit.name for each in claims]
-            head = (now, self._instance, str(int(SLOT_LEASE_S * 1e6)))
-            pipeline.evalsha(claim, len(books), *books, *head, *_claim_arguments(claims))
-        leased, *held = pipeline.execute()
-        return self._answer(asks, leased, held)
+        limits = [ask.limit for ask in asks] + [claim.limit for claim in claims]
+        keys = [INSTANCES, EPOCH, *(PREFIX + limit.name for limit in limits)]
+        head = (now, self._instance, secrets.token_hex(8), len(asks))
+        figures = _ask_arguments(asks) + _claim_arguments(claims)
+        return self._answer(asks, self._redis.evalsha(self._digest, len(keys), *keys, *head, *figures))
 
-    def _answer(self, asks: Sequence[Ask], leased: list[Any], held: list[list[int]]) -> Answer:
-        now, self.instances, epoch, *figures = leased
+    def _answer(self, asks: Sequence[Ask], told: Any) -> Answer:
+        now, self.instances, epoch, *figures = told
         self.epoch = epoch.decode()
-        grants = [_grant(ask, *figures[at : at + 5]) for ask, at in zip(asks, range(0, len(figures), 5), strict=True)]
-        return Answer(now / 1e6, tuple(grants), tuple(held[0]) if held else ())
+        grants = [_grant(ask, *figures[at * 5 : at * 5 + 5]) for at, ask in enumerate(asks)]
+        return Answer(now / 1e6, tuple(grants), tuple(figures[len(asks) * 5 :]))
 
 
 def _ask_arguments(asks: Sequence[Ask]) -> list[int]:
@@ -210,7 +196,8 @@ def _ask_arguments(asks: Sequence[Ask]) -> list[int]:
 
 
 def _claim_arguments(claims: Sequence[Claim]) -> list[int]:
-    return [figure for each in claims for figure in (each.limit.amount, each.in_use, each.want)]
+    lease_us = int(SLOT_LEASE_S * 1e6)
+    return [figure for each in claims for figure in (each.limit.amount, each.in_use, each.want, lease_us)]
 
 
 def _grant(ask: Ask, granted: int, free: int, sub_window: int, retry_us: int, reset_us: int) -> Grant:
