@@ -1,6 +1,7 @@
 """`omni demo` shows a platform at work, and fails when a part of it does not work."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -86,6 +87,23 @@ def test_a_platform_that_cannot_reach_this_machine_does_not_fail_the_demo(omni: 
     result = omni("demo")
     assert result.exit_code == 0
     assert "✓ Webhook  not tried" in result.stdout
+
+
+def test_a_platform_that_cannot_reach_this_machine_is_no_failure(
+    omni: Omni, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one in containers: the receiver's address is not this machine there."""
+
+    def in_containers(_: str, job: dict[str, Any]) -> None:
+        attempts = [{"at": 1.0, "status": 0, "reason": "connection refused", "took_s": 0.1}]
+        delivery = {"id": "msg_1", "job_id": job["id"], "event": "job.succeeded", "state": "pending"}
+        platform.hooks.deliveries.append({**delivery, "attempts": attempts})
+
+    monkeypatch.setattr(platform.hooks, "tell", in_containers)
+    monkeypatch.setattr(demo_steps, "LOOK_S", 0.1)
+    result = omni("demo")
+    assert result.exit_code == 0
+    assert "✓ Webhook  not tried: the platform cannot reach a receiver on this machine" in result.stdout
 
 
 def test_a_webhook_that_somebody_else_signed_is_a_failure(omni: Omni, platform: Platform) -> None:
