@@ -1,6 +1,6 @@
 locals {
   apis = [
-    "artifactregistry", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudresourcemanager", "cloudscheduler",
+    "artifactregistry", "billingbudgets", "cloudbilling", "cloudbuild", "cloudfunctions", "cloudquotas", "cloudresourcemanager", "cloudscheduler",
     "cloudtasks", "compute", "firestore", "iam", "iamcredentials", "logging", "monitoring", "redis", "run",
     "secretmanager", "serviceusage", "storage", "sts",
   ]

@@ -1,13 +1,15 @@
-# Optional: the workflows of one GitHub repository deploy without a key, by Workload Identity.
+# Optional: Cloud Build deploys as an account of its own, and the workflows of one GitHub repository start it without a
+# key, by Workload Identity.
 
 locals {
-  with_ci = var.github_repository != ""
+  with_github = var.github_repository != ""
+  with_ci     = var.cloud_build || local.with_github
 
   ci_roles = [
-    "roles/artifactregistry.admin", "roles/cloudbuild.builds.editor", "roles/cloudfunctions.admin", "roles/cloudscheduler.admin",
+    "roles/artifactregistry.admin", "roles/cloudbuild.builds.editor", "roles/cloudfunctions.admin", "roles/cloudquotas.viewer", "roles/cloudscheduler.admin",
     "roles/cloudtasks.admin", "roles/compute.loadBalancerAdmin", "roles/compute.networkAdmin", "roles/compute.securityAdmin",
     "roles/datastore.owner", "roles/iam.serviceAccountAdmin", "roles/iam.serviceAccountUser",
-    "roles/iam.workloadIdentityPoolAdmin", "roles/logging.configWriter", "roles/monitoring.editor", "roles/redis.admin",
+    "roles/iam.workloadIdentityPoolAdmin", "roles/logging.configWriter", "roles/logging.logWriter", "roles/monitoring.editor", "roles/redis.admin",
     "roles/run.admin", "roles/secretmanager.admin", "roles/serviceusage.serviceUsageAdmin", "roles/storage.admin",
   ]
   # What Terraform gives the platform's own accounts on the project, and so all that CI may give anyone.
@@ -15,14 +17,14 @@ locals {
 }
 
 resource "google_iam_workload_identity_pool" "ci" {
-  count                     = local.with_ci ? 1 : 0
+  count                     = local.with_github ? 1 : 0
   workload_identity_pool_id = "${var.name}-ci"
   depends_on                = [google_project_service.this]
 }
 
 resource "google_iam_workload_identity_pool_provider" "github" {
   # checkov:skip=CKV_GCP_125: it wants to read the repository here, and this is a variable; tests/terraform/ looks at the planned condition
-  count                              = local.with_ci ? 1 : 0
+  count                              = local.with_github ? 1 : 0
   workload_identity_pool_id          = google_iam_workload_identity_pool.ci[0].workload_identity_pool_id
   workload_identity_pool_provider_id = "github"
   attribute_mapping = {
@@ -45,7 +47,7 @@ resource "google_service_account" "ci" {
 }
 
 resource "google_service_account_iam_member" "github" {
-  count              = local.with_ci ? 1 : 0
+  count              = local.with_github ? 1 : 0
   service_account_id = google_service_account.ci[0].name
   role               = "roles/iam.workloadIdentityUser"
   member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.ci[0].name}/attribute.repository/${var.github_repository}"

@@ -39,6 +39,6 @@ output "workload_identity_provider" {
 }
 
 output "ci_service_account" {
-  description = "For the workflow's variable GCP_SERVICE_ACCOUNT; null without github_repository."
+  description = "What Cloud Build runs as, and the workflow's variable GCP_SERVICE_ACCOUNT; null without cloud_build."
   value       = one(google_service_account.ci[*].email)
 }

@@ -57,6 +57,16 @@ variable "budget" {
   }
 }
 
+variable "cloud_build" {
+  description = "Whether there is an account for Cloud Build, with the rights to deploy: cloudbuild.yaml runs as it."
+  type        = bool
+  default     = true
+  validation {
+    condition     = var.cloud_build || var.github_repository == ""
+    error_message = "The workflows of github_repository deploy by Cloud Build: leave cloud_build true, or github_repository empty."
+  }
+}
+
 variable "github_repository" {
   description = "The repository whose workflows may deploy, as owner/name; empty: none."
   type        = string

@@ -1,6 +1,8 @@
 """Who may call whom, and what the whole world may."""
 
-from tests.terraform.program import Plan, Resource
+import yaml  # type: ignore[import-untyped]
+
+from tests.terraform.program import CHECKOUT, Plan, Resource
 from tests.terraform.test_functions import DIRECT, FUNCTIONS
 
 
@@ -52,6 +54,16 @@ def test_ci_deploys_from_the_main_branch_of_one_repository(whole: Plan) -> None:
     (provider,) = whole.of("google_iam_workload_identity_pool_provider")
     condition = provider.values["attribute_condition"]
     assert condition == "assertion.sub == 'repo:example/omni:ref:refs/heads/main'"
+
+
+def test_cloud_build_runs_as_the_account_that_is_made_for_it(smallest: Plan) -> None:
+    (account,) = [each for each in smallest.of("google_service_account") if each.address.endswith(".ci[0]")]
+    runs_as = yaml.safe_load((CHECKOUT / "cloudbuild.yaml").read_text())["serviceAccount"]
+    assert (
+        runs_as.partition("serviceAccounts/")[2]
+        .replace("${_REPOSITORY}", "omni")
+        .startswith(f"{account.values['account_id']}@")
+    )
 
 
 def test_buckets_are_private(plan: Plan) -> None:

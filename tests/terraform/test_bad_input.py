@@ -56,6 +56,7 @@ BALANCER = {"domain": "ai.example.com"}
         ({"availability_goal": 1}, "leaves nothing to burn"),
         ({"budget": {"billing_account": "mine", "monthly_amount": 5}}, "`gcloud billing accounts list` shows it"),
         ({"budget": {"billing_account": "012345-6789AB-CDEF01", "monthly_amount": 0}}, "a whole number, at least 1"),
+        ({"github_repository": "a/b", "cloud_build": False}, "leave cloud_build true"),
         ({"github_repository": "https://github.com/a/b"}, "without https://github.com/"),
     ],
 )  # fmt: skip
