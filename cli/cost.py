@@ -60,6 +60,8 @@ def command(
         f"Unit prices of {prices['date']}, without free allowances, network and logs. A worker of "
         f"{tokens_per_second:g} tokens/s is assumed; callers come at random, day and night."
     )
+    if unread := cost.unchecked(prices, bills[0]):
+        click.echo(f"From memory, checked against no list: the price of {', '.join(unread)}.")
 
 
 def setup(environment: str) -> "Setup":

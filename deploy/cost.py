@@ -63,10 +63,17 @@ class Line:
     unit: str
     usd: float
     """A month."""
+    price: str = ""
+    """The unit price it is made of, where it is one alone."""
 
 
 def read(name: str) -> dict[str, Any]:
     return tomllib.loads((HERE / name).read_text())
+
+
+def unchecked(prices: dict[str, Any], lines: list[Line]) -> list[str]:
+    """The names of those lines whose price was read nowhere."""
+    return [line.name for line in lines if line.price and not prices["source"][line.price]]
 
 
 def bill(load: Load, setup: Setup, prices: dict[str, Any], operations: dict[str, Any]) -> list[Line]:
@@ -136,8 +143,16 @@ def _documents(load: Load, unit: dict[str, Any], operations: dict[str, Any]) -> 
 
 
 def _fixed(setup: Setup, unit: dict[str, Any]) -> Iterator[Line]:
-    yield Line("Cloud Scheduler", setup.schedules, "schedules", setup.schedules * unit["scheduler_job_month"])
-    yield Line("Secret Manager", setup.secrets, "secrets", setup.secrets * unit["secret_version_month"])
+    yield Line(
+        "Cloud Scheduler",
+        setup.schedules,
+        "schedules",
+        setup.schedules * unit["scheduler_job_month"],
+        "scheduler_job_month",
+    )
+    yield Line(
+        "Secret Manager", setup.secrets, "secrets", setup.secrets * unit["secret_version_month"], "secret_version_month"
+    )
     if setup.redis:
         usd = setup.redis_gib * MONTH_S * unit["redis_gb_second"][setup.redis]
-        yield Line(f"Redis, {setup.redis.replace('_', ' ')}", setup.redis_gib, "GB", usd)
+        yield Line(f"Redis, {setup.redis.replace('_', ' ')}", setup.redis_gib, "GB", usd, "redis_gb_second")

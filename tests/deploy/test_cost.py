@@ -60,6 +60,15 @@ def test_the_table_shows_three_sizes_and_says_what_it_assumes() -> None:
     assert all(text in shown for text in ("0 A DAY", "10,000 A DAY", "1,000,000 A DAY", "Together", "is assumed"))
 
 
+def test_every_price_says_where_it_was_read_or_the_table_says_that_it_was_not() -> None:
+    prices = cost.read("prices.toml")
+    assert prices["source"].keys() == prices["unit"].keys()
+    assert {name for name, source in prices["source"].items() if not source} == {"redis_gb_second"}
+    assert "From memory" not in CliRunner().invoke(omni, ["cost"]).stdout
+    shown = CliRunner().invoke(omni, ["cost", "--env", "prod"]).stdout
+    assert "From memory, checked against no list: the price of Redis, highly available." in shown
+
+
 @pytest.mark.stack
 @pytest.mark.timeout(400)
 def test_the_operations_are_what_a_running_platform_does(tmp_path: Path) -> None:
