@@ -1,6 +1,7 @@
 """The files that other programs read, checked by the schemas and linters of those programs."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,46 @@ def test_hadolint_finds_nothing(linters: Path, file: Path) -> None:
     passes(linters / "hadolint", file)
 
 
-@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [each for each in MANIFESTS if each.stem != "backend"], ids=lambda file: file.stem)
 def test_kubernetes_takes_it(linters: Path, file: Path) -> None:
     passes(linters / "kubernetes-validate", "--strict", file)
+
+
+class Strict(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that comes twice, of which YAML's readers take the last."""
+
+
+def once(loader: Strict, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001  # as yaml calls it
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    assert len(keys) == len(set(map(str, keys))), f"{node.start_mark}: {keys}"
+    return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
+
+
+Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, once)
+
+
+@pytest.mark.parametrize("file", [*MANIFESTS, CHECKOUT / "cloudbuild.yaml"], ids=lambda file: file.stem)
+def test_no_key_comes_twice(file: Path) -> None:
+    yaml.load(file.read_text(), Loader=Strict)  # noqa: S506  # a safe one
+
+
+def test_on_kubernetes_the_load_balancer_leads_to_the_pods_and_waits_as_long_as_cloud_run() -> None:
+    entry, backend, service = (read(f"deploy/k8s/{name}.yaml") for name in ("entry", "backend", "service"))
+    target = entry["spec"]["defaultBackend"]["service"]
+    assert target == {"name": service["metadata"]["name"], "port": {"name": service["spec"]["ports"][0]["name"]}}
+    named = json.loads(service["metadata"]["annotations"]["cloud.google.com/backend-config"])
+    assert named == {"default": backend["metadata"]["name"]}
+    assert f'"{backend["spec"]["timeoutSec"]}s"' in (CHECKOUT / "terraform" / "worker.tf").read_text()
+    probe = read("deploy/k8s/deployment.yaml")["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]
+    assert backend["spec"]["healthCheck"]["requestPath"] == probe["httpGet"]["path"]
+
+
+def test_on_kubernetes_the_worker_writes_where_it_may() -> None:
+    """Its root is read-only; what the engine compiles and the worker keeps is under HOME and OMNI_STATE_DIR."""
+    (container,) = read("deploy/k8s/deployment.yaml")["spec"]["template"]["spec"]["containers"]
+    mounted = {each["mountPath"] for each in container["volumeMounts"]}
+    dockerfile = (CHECKOUT / "jobs" / "ml_worker" / "Dockerfile").read_text()
+    assert set(re.findall(r"(?:HOME|OMNI_STATE_DIR)=(\S+)", dockerfile)) <= mounted
 
 
 def test_the_kustomization_names_every_manifest() -> None:
