@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from jobs.ml_worker.engines.dialects import DIALECTS
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
 from jobs.ml_worker.engines.openai_http import OpenAIHttp
 from shared.adapters.httptools_upstream import HttptoolsUpstream
@@ -94,6 +95,16 @@ def test_a_server_is_started_and_tells_what_its_model_can_hold() -> None:
         assert (running.context, running.calls_tools, running.shared_context) == (2048, False, 0)
 
     started(use)
+
+
+def test_llama_server_s_slots_share_its_context() -> None:
+    """Told how many slots, it would give each only its part, unless it is told this too."""
+    assert "--kv-unified" in DIALECTS[EngineKind.LLAMA_SERVER].command
+
+    async def use(_: OpenAIHttp, running: Running) -> None:
+        assert running.shared_context == running.context == 4096
+
+    started(use, worker_engine=EngineKind.LLAMA_SERVER, worker_context=4096, worker_model="other")
 
 
 def test_it_ends_with_all_that_it_has_started() -> None:

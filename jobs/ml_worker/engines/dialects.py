@@ -18,6 +18,8 @@ class Dialect:
     """Added when the model knows tools; `{parser}` reads its calls."""
     variables: Mapping[str, str] = field(default_factory=lambda: NO_VARIABLES)
     """Added to its environment; the same placeholders."""
+    shares_context: bool = False
+    """Whether all slots share `{context}`, and a request that finds no room there fails."""
     health: str = "/health"
     """Answers with 200 once the model can be asked."""
     loop_page: str = ""
@@ -50,6 +52,7 @@ OLLAMA = Dialect(
         "OLLAMA_HOST": "{host}:{port}",
         "OLLAMA_CONTEXT_LENGTH": "{context}",
         "OLLAMA_NUM_PARALLEL": "{slots}",
+        "OLLAMA_KEEP_ALIVE": "-1",  # else a model that nobody asks for five minutes is loaded anew
     },
     health="/api/version",
     parameters=frozenset(),
@@ -57,8 +60,9 @@ OLLAMA = Dialect(
 LLAMA_SERVER = Dialect(
     (
         *("llama-server", "--model", "{weights}", "--alias", "{model}", "--host", "{host}", "--port", "{port}"),
-        *("--ctx-size", "{context}", "--parallel", "{slots}", "--jinja"),
+        *("--ctx-size", "{context}", "--parallel", "{slots}", "--kv-unified", "--jinja"),
     ),
+    shares_context=True,
     loop_page="/slots",
     parameters=LLAMA_PARAMETERS,
 )
