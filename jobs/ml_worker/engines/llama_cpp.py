@@ -9,14 +9,9 @@ import msgspec
 
 from jobs.ml_worker.engines import llama_server, weights
 from jobs.ml_worker.engines.child import Child
-from jobs.ml_worker.engines.dialects import LLAMA_PARAMETERS
+from jobs.ml_worker.engines.dialects import LLAMA_PARAMETERS, SPIN_BRIEFLY
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
 from shared.settings import Settings, environment
-
-SPIN_BRIEFLY = {"GOMP_SPINCOUNT": "300"}
-"""How long llama.cpp's threads spin for one another after each step, before they sleep. As it comes they spin for so
-long that all of them lose their time when another process takes a core for a moment. Tokens a second on two cores,
-as it comes and so: 98 and 88 on a quiet machine, 3 and 23 beside one busy process."""
 
 
 class LlamaCpp:

@@ -26,10 +26,21 @@ MISSED = 3
 """So many health checks in a row, and a server by address is taken for gone."""
 
 
+class ModelMeta(msgspec.Struct):
+    n_ctx: int = 0
+    """llama-server tells here what a request can hold."""
+
+
 class ModelCard(msgspec.Struct):
     id: str = ""
     max_model_len: int | None = None
-    """vLLM and SGLang tell it."""
+    """vLLM and SGLang tell it here."""
+    meta: ModelMeta | None = None
+
+    @property
+    def context(self) -> int:
+        """0 when the server does not tell."""
+        return self.max_model_len or (self.meta.n_ctx if self.meta else 0)
 
 
 class Models(msgspec.Struct):
@@ -56,7 +67,7 @@ class OpenAIHttp:
         return Running(
             self._url,
             context,
-            shared_context=context if self._dialect.shares_context else 0,
+            shared_context=self._settings.worker_context if self._dialect.shares_context else 0,
             calls_tools=bool(self._settings.worker_tool_parser),
             media=frozenset(filter(None, self._settings.worker_media.split(","))),
             parameters=self._dialect.parameters,
@@ -127,7 +138,7 @@ class OpenAIHttp:
         except msgspec.DecodeError as error:
             raise EngineFailed(f"{self._url}/v1/models is not a list of models: {error}") from None
         wanted = self._settings.worker_engine_model or self._settings.worker_model
-        told = [card.max_model_len for card in cards if card.id == wanted and card.max_model_len]
+        told = [card.context for card in cards if card.id == wanted and card.context]
         return told[0] if told else self._settings.worker_context
 
     async def _get(self, path: str) -> bytes | None:
