@@ -1,7 +1,7 @@
 """The gateway's errands to the limiter: one at a time for the whole process; whoever needs something joins the next.
 
-What nobody waits for goes along once a second: blocks that were not used up, settlements, slots that are not needed;
-and every few seconds the heartbeat of those that are.
+What nobody waits for goes along with the next errand: blocks that were not used up, settlements, slots that are not
+needed, the heartbeat of those that are. Only if none leaves in time it is an errand of its own.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class Leasing:
         if previous and not previous.done():
             await asyncio.wait([previous])
         self._batch = None
-        batch.allowances |= dict.fromkeys(self._renewed(self._now()))
+        self._add_what_is_due(batch, self._now())
         errand = self._admission.errand(Holdings(tuple(batch.allowances), tuple(batch.slots)))
         running = asyncio.ensure_future(asyncio.to_thread(errand.run))
         done, _ = await asyncio.wait([running], timeout=LONGEST_ERRAND_S)
@@ -89,11 +89,15 @@ class Leasing:
         errand.deliver(running.result() if done else errand.run())
         telemetry.LIMITER_EXCHANGES.inc()
 
-    def _renewed(self, now: float) -> list[Allowance]:
-        """Blocks soon used up go along, so that the limits of a request are fetched together and not each by itself."""
-        if len(self._open) > MOST_AT_ONCE:
-            return []
-        return [allowance for allowance in self._open if allowance.renew(now)]
+    def _add_what_is_due(self, batch: Batch, now: float) -> None:
+        """What would soon need an errand of its own goes along."""
+        if len(self._open) <= MOST_AT_ONCE:
+            waiting = {each.limit.subject for each in batch.allowances if each.is_waited_for}
+            due = [each for each in self._open if each.renew(now, waiting) or each.is_unsettled(now)]
+            batch.allowances |= dict.fromkeys(due)
+        if len(self._slots) <= MOST_AT_ONCE and now - self._beat_at >= HEARTBEAT_S / 2:
+            self._beat_at = now
+            batch.slots |= dict.fromkeys(self._slots)
 
     def _keep(self, holdings: Holdings) -> None:
         if not (self._limiter.blocks or self._limiter.degraded):
@@ -114,11 +118,17 @@ class Leasing:
         is_due = now - self._beat_at >= HEARTBEAT_S or not self._was_shared
         if is_due:
             self._beat_at = now
-        slots = tuple(held for held in self._slots if held.look(self._limiter.instances) or is_due)
+        slots = tuple(
+            held for held in self._slots if held.look(self._limiter.instances) or (is_due and self._beats(held))
+        )
         unsettled = [allowance for allowance in self._open if allowance.is_unsettled(now)]
         self._open = {allowance for allowance in self._open if not allowance.is_idle(now)}
         if slots:
             self._join(Holdings(slots=slots))
         for first in range(0, len(unsettled), MOST_AT_ONCE):
             await asyncio.shield(self._join(Holdings(tuple(unsettled[first : first + MOST_AT_ONCE]))))
-        self._slots = {held for held in self._slots if held.held}
+        self._slots = {held for held in self._slots if not held.is_idle(now)}
+
+    def _beats(self, held: HeldSlots) -> bool:
+        """Unused slots may lapse; but what was claimed while nothing was shared, the limiter does not know of yet."""
+        return held.in_use > 0 or not self._was_shared

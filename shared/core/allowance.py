@@ -5,6 +5,8 @@ one twice as large, up to the demand of one lease time or the instance's share o
 one that is left over makes it half as large. A refusal is remembered until the limiter has room again.
 """
 
+from collections.abc import Container
+
 from shared.core.limits import Ask, Grant, Limit, Trip, Units
 
 TURN_S = 0.03
@@ -90,9 +92,16 @@ class Allowance:
         self._spent[at] = self._spent.get(at, 0) + covered
         self._charged[at] = self._charged.get(at, 0) + units - covered
 
-    def renew(self, now: float) -> bool:
-        """Whether the block is in use and soon at its end: then the next ask, by whomever, is for another one too."""
-        is_in_use = bool(self._spent) and not self._waiting and self._refused_until <= now < self._until
+    @property
+    def is_waited_for(self) -> bool:
+        return bool(self._waiting)
+
+    def renew(self, now: float, waiting: Container[str]) -> bool:
+        """Whether a block in use is soon at its end: then the next ask, by whomever, is for another one, too. One that
+        has ended is renewed for its subject only, if that is among those who wait: it needs all its limits together."""
+        is_in_use = bool(self._spent) and not self._waiting and self._refused_until <= now
+        if now > self._until and self.limit.subject not in waiting:
+            return False
         if not is_in_use or (now < self._until - self._window.lease_s / 2 and 2 * self._held > self._block[1]):
             return False
         self._waiting.append(self._last_units)

@@ -40,7 +40,7 @@ class Quota:
     def is_idle(self, now: float) -> bool:
         """Whether nothing is lost when the quota is forgotten."""
         allowances = self._allowances.values()
-        return not (self.slots and self.slots.held) and all(each.is_idle(now) for each in allowances)
+        return (self.slots is None or self.slots.is_idle(now)) and all(each.is_idle(now) for each in allowances)
 
     def _allowance(self, kind: Kind, amount: int) -> Allowance | None:
         if not amount:

@@ -59,6 +59,10 @@ class HeldSlots:
     def refused_for_s(self, now: float) -> float:
         return max(0.0, self._refused_until - now)
 
+    def is_idle(self, now: float) -> bool:
+        """Whether nothing is held; unused slots lapse unless they are claimed again."""
+        return not self.in_use and (not self.held or now >= self._until)
+
     def wait(self) -> None:
         """The next claim is to cover one more request."""
         self._waiting += 1
@@ -78,9 +82,8 @@ class HeldSlots:
 
     def claim(self, instances: int) -> Claim:
         """What to claim: the slots in use, those waited for, and some spare ones. What is not claimed is not held."""
-        needed, spare = self.in_use + self._waiting, self.spare(instances)
-        peak = max(self._peak, self._recent_peak)
-        want = needed + (spare if self._waiting else max(0, min(spare, peak - needed)))
+        is_busy = self._waiting or self._peak or self._recent_peak
+        want = self.in_use + (max(self._waiting, self.spare(instances)) if is_busy else 0)
         self.held, self._waiting = min(self.held, want), 0
         return Claim(self.limit, self.in_use, want)
 

@@ -67,7 +67,7 @@ def test_no_window_holds_more_requests_than_the_limit(
         now += wait
         instance = all_of_them[number % count]
         if only_settle:
-            instance.allowance.renew(now + instance.clock_ahead_s)
+            instance.allowance.renew(now + instance.clock_ahead_s, ())
             now = instance.exchange(now, way_s)
         elif taken := instance.take(1, now, way_s):
             now = taken[0]
@@ -211,8 +211,16 @@ def test_a_block_in_use_is_renewed_before_its_end_and_one_that_rests_is_not() ->
     (instance,) = instances(1, 1000)
     for number in range(4):
         instance.take(1, 1000.0 + number / 10)
-    assert not Allowance(instance.limit).renew(1000.4)
-    assert instance.allowance.renew(1000.9)
+    assert not Allowance(instance.limit).renew(1000.4, ())
+    assert instance.allowance.renew(1000.9, ())
     instance.exchange(1000.9)
     assert instance.allowance.covers(1, 1001.5)
-    assert not instance.allowance.renew(1003.0)
+    assert not instance.allowance.renew(1003.0, ())
+
+
+def test_a_block_that_has_ended_is_renewed_only_if_its_subject_waits_for_something() -> None:
+    """What it has left over is needed by others rather."""
+    (instance,) = instances(1, 1000)
+    instance.take(1, 1000.0)
+    assert not instance.allowance.renew(1001.5, {"key:b"})
+    assert instance.allowance.renew(1001.5, {"key:a"})

@@ -99,7 +99,7 @@ def test_requests_under_way_keep_their_slots_whatever_others_hold() -> None:
 def test_of_a_large_limit_some_slots_are_kept_in_memory() -> None:
     (instance,) = instances(1, 100)
     assert instance.begin(1000.0)
-    assert instance.slots.held == 1 + 100 // 4 // 4
+    assert instance.slots.held == 100 // 4 // 4
     assert not instance.slots.has_too_many(1)
 
 
@@ -122,8 +122,20 @@ def test_spare_slots_that_were_not_needed_are_given_back() -> None:
     instance.slots.look(2)
     assert instance.slots.look(2)
     instance.claim(1001.0)
-    assert (instance.slots.held, instance.slots.in_use) == (2, 2)
-    assert [other.begin(1001.0) for _ in range(78)] == [True] * 78
+    assert (instance.slots.held, instance.slots.in_use) == (2 + 5, 2)
+    assert [other.begin(1001.0) for _ in range(73)] == [True] * 73
+
+
+def test_an_instance_that_rests_gives_back_all_slots_or_lets_them_lapse() -> None:
+    (instance,) = instances(1, 80)
+    instance.begin(1000.0)
+    instance.slots.release()
+    assert not instance.slots.is_idle(1000.0 + SLOT_LEASE_S - 1)
+    assert instance.slots.is_idle(1000.0 + SLOT_LEASE_S)
+    for _ in range(2):
+        instance.slots.look(1)
+    instance.claim(1002.0)
+    assert instance.slots.held == 0
 
 
 def test_a_refusal_is_believed_for_a_moment_only() -> None:
