@@ -9,11 +9,13 @@ from collections.abc import Container
 
 from shared.core.limits import Ask, Grant, Limit, Trip, Units
 
-TURN_S = 0.03
+TURN_S = 0.05
 """Pause after a refusal for each instance there is, so that they take turns at what becomes free ..."""
 LONGEST_TURN_S = 0.5
-FIRST_PATIENCE_S = 1.0
-"""... and the longest while a first refusal is believed, as others may return what they did not need. It doubles."""
+FIRST_PATIENCE_S = 2.0
+"""... and the longest while a first refusal is believed: until then others have returned what they leased in vain."""
+PATIENCE_GROWS = 8
+"""So many times with each further refusal."""
 
 
 class Allowance:
@@ -170,7 +172,7 @@ class Allowance:
         turn_s = min(LONGEST_TURN_S, TURN_S * trip.instances)
         believed_s = max(turn_s, min(grant.retry_after_s, self._patience_s))
         if not grant.granted:
-            self._patience_s *= 2
+            self._patience_s *= PATIENCE_GROWS
         return trip.back_at + believed_s
 
 

@@ -145,7 +145,7 @@ def test_a_refusal_is_believed_longer_each_time_while_there_are_others() -> None
     first, second = instances(2, 5)
     assert [bool(first.take(1, 1000.0)) for _ in range(6)] == [True] * 5 + [False]
     assert not any(second.take(1, 1000.0 + tenths / 10) for tenths in range(600))
-    assert second.calls == 6
+    assert second.calls == 3
 
 
 def test_a_smaller_request_is_not_refused_for_a_larger_one() -> None:
