@@ -41,6 +41,8 @@ class Leasing:
         self._batch: Batch | None = None
         self._errand: asyncio.Task[None] | None = None
         """The batch's, or the last one that left."""
+        self._under_way: tuple[asyncio.Task[None], Batch] | None = None
+        """The one that has left and is not back."""
         self._keeper: asyncio.Task[None] | None = None
         self._open: set[Allowance] = set()
         """May have something to settle."""
@@ -49,9 +51,9 @@ class Leasing:
         self._was_shared = True
 
     async def fetch(self, missing: Holdings) -> None:
-        """Asks the limiter for what a request lacks."""
+        """Asks the limiter for what a request lacks, or waits until what was asked for before has come."""
         if self._limiter.blocks:
-            await asyncio.shield(self._join(missing))
+            await asyncio.shield(self._on_its_way(missing) or self._join(missing))
         else:
             errand = self._admission.errand(missing)
             errand.deliver(errand.run())
@@ -65,6 +67,12 @@ class Leasing:
         if slots := tuple(held for held in left.slots if held.has_too_many(instances)):
             self._join(Holdings(slots=slots))
         self._keep(left)
+
+    def _on_its_way(self, missing: Holdings) -> asyncio.Task[None] | None:
+        """The errand that brings some of it. To ask again meanwhile would take back at once what that one brings."""
+        if self._under_way is None or self._under_way[1].allowances.keys().isdisjoint(missing.allowances):
+            return None
+        return self._under_way[0]
 
     def _join(self, holdings: Holdings) -> asyncio.Task[None]:
         """The errand that will have been done for these holdings."""
@@ -81,6 +89,13 @@ class Leasing:
             await asyncio.wait([previous])
         self._batch = None
         self._add_what_is_due(batch, self._now())
+        self._under_way = asyncio.ensure_future(self._go(batch)), batch
+        try:
+            await self._under_way[0]
+        finally:
+            self._under_way = None
+
+    async def _go(self, batch: Batch) -> None:
         errand = self._admission.errand(Holdings(tuple(batch.allowances), tuple(batch.slots)))
         running = asyncio.ensure_future(asyncio.to_thread(errand.run))
         done, _ = await asyncio.wait([running], timeout=LONGEST_ERRAND_S)

@@ -133,7 +133,8 @@ class Allowance:
         return ask
 
     def receive(self, ask: Ask, grant: Grant, trip: Trip) -> None:
-        """The limiter's answer to the ask."""
+        """The limiter's answer to the ask. Who has begun to wait since looks again first."""
+        self._waiting = []
         self.free, self._ceiling = grant.free, grant.ceiling
         self._reset_at = trip.back_at + grant.reset_s
         self._offset = trip.limiter_time - trip.sent_at

@@ -24,6 +24,11 @@ def test_it_stays_so_when_what_comes_free_has_spread_over_the_minute() -> None:
     assert traffic.calls_per_1000 <= MOST_CALLS
 
 
+def test_what_is_on_its_way_is_not_asked_for_again() -> None:
+    """Hundreds of requests arrive while an errand is under way."""
+    assert Traffic(4, 60_000, seconds=2).calls_per_1000 <= 10
+
+
 @pytest.mark.parametrize(("limit", "least_used"), [(5, 0.95), (10, 0.95), (100, 0.98)])
 def test_a_low_limit_is_exact_and_used(limit: int, least_used: float) -> None:
     traffic = Traffic(8, limit, seconds=240)
@@ -32,5 +37,5 @@ def test_a_low_limit_is_exact_and_used(limit: int, least_used: float) -> None:
 
 
 def test_below_the_limit_nobody_is_refused() -> None:
-    traffic = Traffic(8, 1000, seconds=90, demand=0.8)
+    traffic = Traffic(8, 1000, seconds=60, demand=0.8)
     assert len(traffic.admitted) == traffic.requests
