@@ -17,12 +17,16 @@ from shared.adapters.system_clock import SystemClock
 from shared.core.errors import Unavailable
 from shared.core.usage import UsageRow
 from shared.money.usage import UsageRecords
-from shared.ports.store import Query
+from shared.ports.store import Document, Query
 from tests.fakes import FakeClock, FakeResponse, FakeStore
 from tests.gateway.calls import Call
 from tests.gateway.conftest import CHAT, World
 from tests.security import gateway
 from tests.waiting import wait_until
+
+
+def rows_of(document: Document) -> list[UsageRow]:
+    return msgspec.json.decode(document["rows"], type=list[UsageRow])
 
 
 async def written(world: World, count: int) -> list[UsageRow]:
@@ -33,7 +37,7 @@ async def written(world: World, count: int) -> list[UsageRow]:
                 row
                 for (collection, _), document in world.store.documents.items()
                 if collection == "usage"
-                for row in msgspec.json.decode(document["rows"], type=list[UsageRow])
+                for row in rows_of(document)
             ]
             if len(found) >= count:
                 return found
