@@ -1,5 +1,6 @@
 """`./omni test`: everything that can be checked on this machine."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,15 +20,22 @@ STEPS: Mapping[str, Command] = {
     "imports": (f"{BIN}/lint-imports", "--no-logo"),
 }
 TESTS: Command = (f"{BIN}/pytest",)
+PROCESSES = max(2, min(4, os.cpu_count() or 2))
+"""Of tests. Two also where there is one processor, for many tests wait; not more than memory is sure to hold."""
+AT_ONCE: Command = ("-n", str(PROCESSES), "--dist", "loadgroup", "--no-loadscope-reorder")
+"""tests/processes.py says what stays together in one process, and what begins."""
 COVERAGE: Command = ("--cov", "--cov-report=term:skip-covered")
 
 
 def run(args: list[str], steps: Mapping[str, Command] = STEPS, tests: Command = TESTS) -> int:
-    """With arguments, the tests they choose; else every step and then all tests. The exit status."""
+    """With arguments, the tests they choose, one after the other; else every step and then all tests, several at once.
+
+    The exit status.
+    """
     if args:
         return _call(*tests, *args)
     failed = lint(steps)
-    return _call(*tests, *COVERAGE) or failed
+    return _call(*tests, *AT_ONCE, *COVERAGE) or failed
 
 
 def lint(steps: Mapping[str, Command] = STEPS) -> int:

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from shared.settings import Settings
-from tests import firestore_emulator
+from tests import firestore_emulator, processes
 from tests.firestore_emulator import FirestoreEmulator
 
 IN_CI = os.environ.get("CI") == "true"
@@ -27,6 +27,17 @@ SECRETS = frozenset(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--outage-s", default="1", help="how long each outage in tests/degraded lasts, in seconds")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Groups before pytest-xdist looks at them; the order after pytest-randomly has drawn one."""
+    several = processes.is_one_of_several(config)
+    if several:
+        processes.group(items)
+    yield
+    if several:
+        processes.long_ones_first(items)
 
 
 @pytest.fixture(autouse=True)
