@@ -1,15 +1,23 @@
 """What a test asks of the machine that it runs on."""
 
 import os
+import random
 import socket
+from contextlib import suppress
 from pathlib import Path
+
+PORTS = range(20_000, 32_768)
+"""Below those that the system itself gives out: a port found free is not taken by a connection to somewhere else."""
+_chance = random.SystemRandom()
+"""Of its own, for the tests' chance is the same in every process."""
 
 
 def free_port() -> int:
     """A loopback port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    while True:
+        port = _chance.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def is_running(pid: int) -> bool:
