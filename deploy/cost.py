@@ -21,6 +21,8 @@ START_S = 120.0
 """Until a GPU's instance with its model is up; paid for as the rest."""
 ROUTE_S = 0.1
 """The least that a function's call is billed."""
+ROWS_WAIT_S = 0.4
+"""So long the gateway gathers usage rows for one document."""
 USE = 0.6
 """Of an instance, on average: more come before it is full."""
 
@@ -131,10 +133,18 @@ def _calls(load: Load, setup: Setup, unit: dict[str, Any]) -> Iterator[Line]:
     yield Line("Functions: schedules and jobs", functions_s / 3600, "hours", functions_s * price)
 
 
+def documents_of_rows(requests_per_day: int) -> float:
+    """That one gateway's instance writes a day: whoever comes while rows are gathered shares the document."""
+    rate = requests_per_day / DAY_S
+    return requests_per_day / (1 + rate * ROWS_WAIT_S)
+
+
 def _documents(load: Load, unit: dict[str, Any], operations: dict[str, Any]) -> Iterator[Line]:
     def month(operation: str) -> float:
-        idle, request, job = (operations[each][operation] for each in ("idle_minute", "request", "job"))
-        return DAYS * (24 * 60 * float(idle) + load.requests_per_day * float(request) + load.jobs_per_day * float(job))
+        names = ("idle_minute", "request", "job", "sums")
+        idle, request, job, sums = (float(operations[name][operation]) for name in names)
+        written = documents_of_rows(load.requests_per_day)
+        return DAYS * (24 * 60 * idle + written * (request + sums) + load.jobs_per_day * (job + sums))
 
     reads, writes, tasks = month("store_reads"), month("store_writes"), month("task_operations")
     yield Line("Firestore: reads", reads, "documents", reads * unit["store_read"])

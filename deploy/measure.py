@@ -1,6 +1,8 @@
 """Counts what a running local stack does, for the bill: `python -m deploy.measure` writes deploy/operations.toml.
 
-Documents and deliveries are counted by the platform's own metrics, over whole requests and jobs and over idle minutes.
+Documents and deliveries are counted by the platform's own metrics. A request and a job are counted one at a time, each
+from its beginning until its last write, several times over: what schedules do meanwhile only adds, so the least is what
+one costs, however busy the machine is.
 """
 
 import json
@@ -14,9 +16,11 @@ import httpx
 
 OPERATIONS = Path(__file__).with_name("operations.toml")
 READS, WRITES, REQUESTS = "omni_store_reads_total", "omni_store_writes_total", "omni_requests_total"
-SETTLED_S = 12.0
-"""After the last request: what is written in batches has been written."""
-JOB_WITHIN_S = 120.0
+ROWS, DAYS = '{collection="usage"}', '{collection="usage_days"}'
+LOOK_EVERY_S = 0.2
+DONE_WITHIN_S = 300.0
+
+Operations = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,15 @@ class Count:
     reads: float
     writes: float
     deliveries: float
+    rows: tuple[float, float]
+    """Reads and writes of usage rows and of their sums."""
+    summed: float
+    """Documents of rows that were added to the sums. One has rows of one caller and model only, as those made here."""
+
+    @property
+    def documents(self) -> float:
+        """Of rows that were written."""
+        return self.rows[1] - 2 * self.summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +53,46 @@ class Stack:
         pages = [httpx.get(url, headers=self._headers()).raise_for_status().text for url in self.metrics]
         lines = [line for page in pages for line in page.splitlines()]
         return Count(
-            _sum(lines, READS), _sum(lines, WRITES), _sum(lines, REQUESTS + '{method="POST",route="tasks_run"')
+            _sum(lines, READS),
+            _sum(lines, WRITES),
+            _sum(lines, REQUESTS + '{method="POST",route="tasks_run"'),
+            (
+                _sum(lines, READS + ROWS) + _sum(lines, READS + DAYS),
+                _sum(lines, WRITES + ROWS) + _sum(lines, WRITES + DAYS),
+            ),
+            _sum(lines, WRITES + DAYS),
         )
 
-    def requests(self, number: int) -> None:
-        for _ in range(number):
-            self._post("/v1/chat/completions", self._chat())
+    def request(self) -> Operations:
+        """What a request costs that is alone, so that its row has a document of its own."""
+        before = self.count()
+        self._post("/v1/chat/completions", self._chat())
+        return _between(before, self._until(lambda now: now.documents > before.documents))
 
-    def jobs(self, number: int) -> None:
-        for _ in range(number):
-            job = self._post("/api/v1/jobs", {"task": "chat_completions", "model": self.model, "input": self._chat()})
-            deadline = time.monotonic() + JOB_WITHIN_S
-            while self._get(f"/api/v1/jobs/{job['id']}")["state"] not in ("succeeded", "failed"):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"{job['id']} is not done after {JOB_WITHIN_S:g} s")
-                self.sleep(0.5)
+    def job(self) -> Operations:
+        """What a job costs whose caller asks for it once."""
+        before = self.count()
+        job = self._post("/api/v1/jobs", {"task": "chat_completions", "model": self.model, "input": self._chat()})
+        self._until(lambda now: now.documents > before.documents and now.deliveries > before.deliveries)
+        if (state := self._get(f"/api/v1/jobs/{job['id']}")["state"]) != "succeeded":
+            raise RuntimeError(f"{job['id']} is {state}")
+        return _between(before, self.count())
+
+    def sums(self, before: Count) -> Operations:
+        """What it costs to add one of the documents of rows that were written since then to the sums."""
+        written = self.count().documents - before.documents
+        after = self._until(lambda now: now.summed >= before.summed + written)
+        reads, writes = after.rows[0] - before.rows[0], after.rows[1] - before.rows[1] - written
+        # Rounded down: a look that finds nothing costs a read, too, which is the idle minute's.
+        return {"store_reads": reads // written, "store_writes": writes / written, "task_operations": 0.0}
+
+    def _until(self, condition: Callable[[Count], bool]) -> Count:
+        deadline = time.monotonic() + DONE_WITHIN_S
+        while not condition(now := self.count()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not done after {DONE_WITHIN_S:g} s: {now}")
+            self.sleep(LOOK_EVERY_S)
+        return now
 
     def _chat(self) -> dict[str, object]:
         messages = [{"role": "user", "content": f"Say {time.monotonic_ns()}."}]
@@ -75,28 +113,29 @@ def _sum(lines: list[str], begin: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(begin))
 
 
-def measure(stack: Stack, number: int, idle_minutes: int) -> Mapping[str, Mapping[str, float]]:
-    """Operations a minute while idle, and a request and a job beyond that."""
-    idle = _over(stack, lambda: stack.sleep(60.0 * idle_minutes), idle_minutes, {})
+def idle_minute(stack: Stack, minutes: int) -> Operations:
+    before = stack.count()
+    stack.sleep(60.0 * minutes)
+    return {name: round(number / minutes, 2) for name, number in _between(before, stack.count()).items()}
+
+
+def operations(stack: Stack, times: int) -> Mapping[str, Operations]:
+    """Of a request, of a job, and of adding the usage rows of either to the sums; all rows before must be added."""
+    before = stack.count()
+    requests, jobs = [stack.request() for _ in range(times)], [stack.job() for _ in range(times)]
+    return {"request": _least(requests), "job": _least(jobs), "sums": stack.sums(before)}
+
+
+def _between(before: Count, after: Count) -> Operations:
     return {
-        "idle_minute": idle,
-        "request": _over(stack, lambda: stack.requests(number), number, idle),
-        "job": _over(stack, lambda: stack.jobs(number), number, idle),
-    }
-
-
-def _over(stack: Stack, work: Callable[[], None], number: int, idle: Mapping[str, float]) -> dict[str, float]:
-    began, before = time.monotonic(), stack.count()
-    work()
-    if idle:
-        stack.sleep(SETTLED_S)
-    after, minutes = stack.count(), (time.monotonic() - began) / 60
-    found = {
         "store_reads": after.reads - before.reads,
         "store_writes": after.writes - before.writes,
         "task_operations": 2 * (after.deliveries - before.deliveries),
     }
-    return {name: round(max(0.0, value - idle.get(name, 0) * minutes) / number, 2) for name, value in found.items()}
+
+
+def _least(found: list[Operations]) -> Operations:
+    return {name: min(each[name] for each in found) for name in found[0]}
 
 
 def main() -> None:
@@ -107,9 +146,9 @@ def main() -> None:
     ports = json.loads((state / "ports.json").read_text())
     pages = tuple(f"http://127.0.0.1:{port}/metrics" for port in ports.values())
     stack = Stack(env["OMNI_BASE_URL"], env["OMNI_API_KEY"], "smollm2-135m-instruct", pages)
-    told = measure(stack, number=30, idle_minutes=3)
+    told = {"idle_minute": idle_minute(stack, 3), **operations(stack, 10)}
     text = [
-        f"# Made by `python -m deploy.measure` on {datetime.now(UTC):%Y-%m-%d}: 30 requests, 30 jobs, 3 idle minutes."
+        f"# Made by `python -m deploy.measure` on {datetime.now(UTC):%Y-%m-%d}: 3 idle minutes, 10 requests, 10 jobs."
     ]
     for name, values in told.items():
         text += ["", f"[{name}]", *(f"{key} = {value}" for key, value in values.items())]

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from cli.__main__ import omni
 from deploy import cost
 from deploy.cost import IDLE_TAIL_S, Line, Load, Setup
-from deploy.measure import Stack, measure
+from deploy.measure import Stack, operations
+from functions.gateway import track_usage
 from tests.machine import free_port
 from tests.stack.running import RunningStack
 
@@ -72,18 +73,18 @@ def test_every_price_says_where_it_was_read_or_the_table_says_that_it_was_not() 
 @pytest.mark.stack
 @pytest.mark.timeout(400)
 def test_the_operations_are_what_a_running_platform_does(tmp_path: Path) -> None:
-    """Counted anew, on fewer requests; a flush that falls into one window or the next makes a difference."""
+    """Counted anew, on fewer requests and jobs."""
     counted = cost.read("operations.toml")
     with RunningStack(tmp_path / "state", free_port()) as running:
         env = dict(line.split("=", 1) for line in (tmp_path / "state" / "dev.env").read_text().splitlines())
         ports = json.loads((tmp_path / "state" / "ports.json").read_text())
         pages = tuple(f"http://127.0.0.1:{port}/metrics" for port in ports.values())
         stack = Stack(running.base_url, env["OMNI_API_KEY"], "smollm2-135m-instruct", pages)
-        found = measure(stack, number=20, idle_minutes=1)
-    for what in ("request", "job"):
-        for operation, number in found[what].items():
-            assert number <= counted[what][operation] + 6, f"{what}: {found[what]}; python -m deploy.measure"
-    assert found["job"]["store_writes"] == pytest.approx(
-        counted["job"]["store_writes"], abs=4
-    )  # usage is written in batches
-    assert found["job"]["task_operations"] == pytest.approx(counted["job"]["task_operations"], abs=1)
+        found = operations(stack, times=5)
+    assert found == {name: counted[name] for name in found}, "python -m deploy.measure"
+
+
+def test_requests_that_come_together_share_a_document_of_rows() -> None:
+    assert cost.documents_of_rows(100) == pytest.approx(100, rel=0.001)
+    assert cost.documents_of_rows(1_000_000) < 200_000
+    assert cost.ROWS_WAIT_S == track_usage.PAUSE_S
