@@ -7,52 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prometheus_client import REGISTRY
 
 from functions.gateway.cache import Cache
-from functions.gateway.kept_answers import MOST_KEPT_BYTES, KeptAnswers
-from shared.adapters.memory_cache import MemoryCache
+from functions.gateway.kept_answers import KeptAnswers
 from shared.catalogue import Catalogue
-from shared.core.errors import Unavailable
 from shared.core.routing import Model, UpstreamTarget
-from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut, UpstreamError
+from shared.ports.upstream import ConnectFailed
 from tests.fakes import FakeClock, FakeResponse
-from tests.gateway.answers import DONE, STREAM, WHOLE, answer, event, events, said, sse, tokens_out
-from tests.gateway.conftest import CHAT, World, problem
-
-CHAT_PATH = "/v1/chat/completions"
-COLD = {"temperature": 0}
-WITH_USAGE: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-
-
-class Gone(MemoryCache):
-    """A cache that can go away; counts how often it was asked."""
-
-    gone = False
-    asked = 0
-
-    def get(self, key: str) -> bytes | None:
-        self._ask()
-        return super().get(key)
-
-    def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        self._ask()
-        super().put(key, value, ttl_s)
-
-    def add(self, key: str, value: bytes, ttl_s: float) -> bool:
-        self._ask()
-        return super().add(key, value, ttl_s)
-
-    def drop(self, key: str) -> None:
-        self._ask()
-        super().drop(key)
-
-    def _ask(self) -> None:
-        self.asked += 1
-        if self.gone:
-            raise Unavailable("The cache is not available.", detail="refused")
+from tests.gateway.answers import DONE, STREAM, WHOLE, answer, events, said, tokens_out
+from tests.gateway.caching import CHAT_PATH, COLD, WITH_USAGE, Gone, asked, chat, outcomes
+from tests.gateway.conftest import CHAT, World
 
 
 @pytest.fixture
@@ -65,21 +31,6 @@ def world(tmp_path: Path, cache: Gone) -> World:
     world = World(tmp_path, cache=cache)
     world.answers(answer)
     return world
-
-
-def chat(
-    world: World, headers: dict[str, str] | None = None, key: str = "prod-key-acme-1", **fields: Any
-) -> httpx.Response:
-    return world.request("POST", CHAT_PATH, key, json=CHAT | COLD | fields, headers=headers or {})
-
-
-def outcomes(*responses: httpx.Response) -> list[str]:
-    assert all(response.status_code == 200 for response in responses)
-    return [response.headers["x-omni-cache"] for response in responses]
-
-
-def asked(world: World) -> int:
-    return len(world.upstream.requests)
 
 
 # What is given again
@@ -261,77 +212,6 @@ def test_keep_alive_comments_are_not_kept(world: World) -> None:
     chat(world, stream=True)
     assert b"keep-alive" not in chat(world, stream=True).content
     assert asked(world) == 1
-
-
-# What is never kept
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        [*STREAM[:2], BrokenOff("reset")],
-        STREAM,
-        [*STREAM[:3], DONE],
-        [*STREAM, sse({"error": {"message": "out of memory"}}), DONE],
-        [*STREAM[:3], event({}, "content_filter"), DONE],
-        [b"data: nonsense\n\n", DONE],
-        [DONE],
-        [],
-    ],
-    ids=["cut", "no end", "not finished", "an error inside", "filtered", "no JSON", "nothing said", "empty"],
-)
-def test_a_stream_that_did_not_end_well_is_never_kept(world: World, parts: list[bytes | UpstreamError]) -> None:
-    world.answers(lambda _: FakeResponse.stream(*parts))
-    chat(world, stream=True)
-    world.answers(answer)
-    assert outcomes(chat(world, stream=True), chat(world, **WITH_USAGE)) == ["miss", "miss"]
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        FakeResponse.json(WHOLE, 206),
-        FakeResponse.json(WHOLE | {"choices": []}),
-        FakeResponse.json(WHOLE | {"choices": [WHOLE["choices"][0] | {"finish_reason": None}]}),
-        FakeResponse.json(WHOLE | {"choices": [WHOLE["choices"][0] | {"finish_reason": "content_filter"}]}),
-        FakeResponse.json(WHOLE | {"error": {"message": "out of memory"}}),
-        FakeResponse.json({"error": {"message": "out of memory"}}),
-        FakeResponse.json([]),
-        FakeResponse(200, [b"<html>"]),
-        FakeResponse(200, [b"[" * 100_000]),
-        FakeResponse.json(WHOLE | {"padding": "x" * MOST_KEPT_BYTES}),
-    ],
-    ids=["206", "no choice", "cut", "filtered", "also an error", "an error", "a list", "HTML", "deep", "too large"],
-)
-def test_an_answer_that_is_not_a_finished_one_is_never_kept(world: World, response: FakeResponse) -> None:
-    world.answers(lambda _: response)
-    chat(world)
-    world.answers(answer)
-    assert outcomes(chat(world)) == ["miss"]
-
-
-@pytest.mark.parametrize("failure", [ConnectFailed("refused"), TimedOut("600 s"), FakeResponse.json({}, 400)])
-def test_a_failure_is_never_kept(world: World, failure: FakeResponse | UpstreamError) -> None:
-    world.answers(lambda _: failure)
-    assert chat(world).status_code >= 400
-    world.answers(answer)
-    assert outcomes(chat(world)) == ["miss"]
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"model":"small","temperature":"0"}', b"\xff", b"[" * 100_000])
-def test_a_body_that_is_refused_is_refused_before_the_cache(world: World, cache: Gone, body: bytes) -> None:
-    assert problem(world.request("POST", CHAT_PATH, content=body))[0] == 400
-    assert cache.asked == 0
-
-
-def test_an_unknown_model_is_refused_before_the_cache(world: World, cache: Gone) -> None:
-    assert problem(chat(world, model="x" * 10_000))[:2] == (404, "model_not_found")
-    assert cache.asked == 0
-
-
-def test_a_request_that_may_become_a_job_leaves_the_cache_alone(world: World, cache: Gone) -> None:
-    assert outcomes(chat(world, {"prefer": "wait=5"})) == ["bypass"]
-    assert cache.asked == 0
 
 
 # What it saves
