@@ -1,7 +1,7 @@
 """Row 14: receivers that fail, are slow, are gone, or send us elsewhere. Real sockets; the clock alone is moved."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,23 +10,33 @@ from standardwebhooks import Webhook
 
 from shared.adapters.httpx_courier import HttpxCourier
 from shared.core.webhooks import RETRY_AFTER_S, State
+from shared.ports.courier import Courier
 from tests import hooks
 from tests.chaos.conftest import ClockedStore
 from tests.fakes import FakeClock
 from tests.firestore_emulator import FirestoreEmulator
 from tests.hooks import Hook, status
-from tests.webhooks.post import QUICK_S, Post
+from tests.webhooks.post import Post
+
+QUICK_S = 0.5
+"""Stands in for the 20 s that a delivery may take."""
+MakePost = Callable[[Courier | None], Post]
 
 
 @pytest.fixture
-def post(state: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Post]:
+def make_post(state: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakePost]:
     if state == "sqlite":
-        yield Post(tmp_path)
+        yield lambda courier: Post(tmp_path, courier=courier)
         return
     emulator: FirestoreEmulator = request.getfixturevalue("firestore")
     clock, store = FakeClock(), emulator.store()
-    yield Post(tmp_path, store=ClockedStore(store, clock), clock=clock)
+    yield lambda courier: Post(tmp_path, ClockedStore(store, clock), courier, clock)
     store.close()
+
+
+@pytest.fixture
+def post(make_post: MakePost) -> Post:
+    return make_post(None)
 
 
 @pytest.fixture
@@ -65,7 +75,8 @@ def test_a_receiver_that_never_recovers_is_given_up_after_75_hours(post: Post, h
 
 
 @pytest.mark.parametrize("manner", ["silent", "dripping"])
-def test_a_slow_receiver_is_cut_off(post: Post, hook: Hook, manner: str) -> None:
+def test_a_slow_receiver_is_cut_off(make_post: MakePost, hook: Hook, manner: str) -> None:
+    post = make_post(HttpxCourier(allow_private=True, timeout_s=QUICK_S))
     post.secret()
     hook.manners = [getattr(hook, manner)]
     job = post.finished(hook.url)

@@ -19,9 +19,6 @@ from shared.webhooks.webhooks import Webhooks
 from tests.fakes import FakeClock, FakeSecrets
 from tests.jobs.conftest import CountingStore
 
-QUICK_S = 0.5
-"""Stands in for the 20 s that a delivery may take."""
-
 
 class Post:
     """Everything that webhooks are made of, and short ways to use it."""
@@ -42,7 +39,7 @@ class Post:
         self.webhooks = Webhooks(
             self.store,
             self.queue,
-            courier or HttpxCourier(allow_private=True, timeout_s=QUICK_S),
+            courier or HttpxCourier(allow_private=True),
             self.source,
             self.clock,
             settings,
