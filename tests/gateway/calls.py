@@ -49,7 +49,7 @@ class Call:
         self._left.set()
 
     async def done(self) -> "Call":
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.task
         return self
 
@@ -127,8 +127,8 @@ def bare_exchange(receive: Receive = never, send: Send = never) -> Exchange:
 async def until(condition: Callable[[], object], description: str) -> None:
     """Lets other tasks run until the condition holds."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():  # noqa: ASYNC110 (nothing tells when it does)
                 await asyncio.sleep(0.005)
     except TimeoutError:
-        raise AssertionError(f"{description}: not within 10 s") from None
+        raise AssertionError(f"{description}: not within 30 s") from None

@@ -96,7 +96,7 @@ def test_the_place_in_the_queue_counts_the_tenants_older_jobs(world: JobWorld) -
         world.store_clock.advance(1)
 
     async def then() -> None:
-        await asyncio.sleep(0.3)
+        await looks(world, 1)
         await asyncio.to_thread(world.jobs.cancel, "acme", made[-1].id)
 
     (text,) = while_watched(world, made[-1].id, then)
@@ -105,7 +105,12 @@ def test_the_place_in_the_queue_counts_the_tenants_older_jobs(world: JobWorld) -
 
 def test_who_comes_back_is_told_what_is_new_and_nothing_else(world: JobWorld) -> None:
     job = world.create()
-    (text,) = while_watched(world, job.id, ends_after(world, job, 0.2))
+
+    async def then() -> None:
+        await looks(world, 1)
+        await asyncio.to_thread(world.end, job, Succeeded({"answer": 42}))
+
+    (text,) = while_watched(world, job.id, then)
     told = events(text)
     from_start = asyncio.run(watched(world, job.id, told[0][0]))
     assert names(from_start.text) == ["state", "result"]

@@ -19,6 +19,7 @@ from shared.adapters.httptools_upstream import HttptoolsUpstream
 from tests.gateway.conftest import CHAT, World
 
 KEY = {"authorization": "Bearer prod-key-acme-1"}
+KEEP_ALIVE = ": keep-alive\n\n"
 
 
 class Model:
@@ -26,6 +27,8 @@ class Model:
 
     def __init__(self, answer: "Answer") -> None:
         self._answer = answer
+        self.is_busy = asyncio.Event()
+        self.may_answer = asyncio.Event()
         self.left_alone = asyncio.Event()
 
     async def tokens(self, wait_s: float) -> AsyncIterator[bytes]:
@@ -33,6 +36,7 @@ class Model:
             while True:
                 yield b'data: {"choices":[]}\n\n'
                 await asyncio.sleep(wait_s)
+                self.is_busy.set()
         finally:
             self.left_alone.set()
 
@@ -58,15 +62,25 @@ async def platform(tmp_path: Path, model: Model) -> AsyncIterator[httpx.AsyncCli
     async with serving(model.application()) as model_url:
         upstream = HttptoolsUpstream(idle_s=1)
         world = World(tmp_path, upstream, worker_url=model_url, keep_alive_s=0.2)
-        async with serving(world.gateway) as url, httpx.AsyncClient(base_url=url, headers=KEY, timeout=10) as client:
+        async with serving(world.gateway) as url, httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client:
             yield client
         await upstream.close()
 
 
 def ask_streamed(tmp_path: Path, model: Model) -> str:
+    """All that is said; the model answers only once the caller has been kept waiting for a while."""
+
     async def run() -> str:
-        async with platform(tmp_path, model) as client:
-            return (await client.post("/v1/chat/completions", json=CHAT | {"stream": True})).text
+        text = ""
+        async with (
+            platform(tmp_path, model) as client,
+            client.stream("POST", "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
+        ):
+            async for part in response.aiter_text():
+                text += part
+                if text.count(KEEP_ALIVE) >= 2:
+                    model.may_answer.set()
+        return text
 
     return asyncio.run(run())
 
@@ -74,18 +88,18 @@ def ask_streamed(tmp_path: Path, model: Model) -> str:
 Answer = Callable[[Model, Request], Awaitable[Response]]
 
 
-async def slow_then_answer(_: Model, __: Request) -> Response:
-    await asyncio.sleep(0.7)
+async def slow_then_answer(model: Model, _: Request) -> Response:
+    await model.may_answer.wait()
     return Response(b"data: [DONE]\n\n", media_type="text/event-stream")
 
 
-async def slow_then_refuse(_: Model, __: Request) -> Response:
-    await asyncio.sleep(0.5)
+async def slow_then_refuse(model: Model, _: Request) -> Response:
+    await model.may_answer.wait()
     return JSONResponse({"error": {"message": "no such thing"}}, 400)
 
 
-async def slow_then_whole(_: Model, __: Request) -> Response:
-    await asyncio.sleep(0.5)
+async def slow_then_whole(model: Model, _: Request) -> Response:
+    await model.may_answer.wait()
     choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
     return JSONResponse({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
 
@@ -96,6 +110,7 @@ async def endless(model: Model, _: Request) -> Response:
 
 async def silent(model: Model, request: Request) -> Response:
     await request.body()
+    model.is_busy.set()
     while (await request.receive())["type"] != "http.disconnect":
         continue
     model.left_alone.set()
@@ -104,7 +119,7 @@ async def silent(model: Model, request: Request) -> Response:
 
 def test_a_silent_stream_is_kept_alive_until_its_first_token(tmp_path: Path) -> None:
     text = ask_streamed(tmp_path, Model(slow_then_answer))
-    assert text.count(": keep-alive\n\n") >= 2
+    assert text.count(KEEP_ALIVE) >= 2
     assert text.endswith("data: [DONE]\n\n")
 
 
@@ -142,9 +157,9 @@ def test_a_caller_who_leaves_stops_the_model(tmp_path: Path, answer: Answer) -> 
         model = Model(answer)
         async with platform(tmp_path, model) as client:
             request = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT | {"stream": True}))
-            await asyncio.sleep(0.5)
+            await model.is_busy.wait()
             request.cancel()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await model.left_alone.wait()
 
     asyncio.run(run())

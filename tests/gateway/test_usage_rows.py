@@ -31,7 +31,7 @@ def rows_of(document: Document) -> list[UsageRow]:
 
 async def written(world: World, count: int) -> list[UsageRow]:
     """The rows in the store, once there are so many."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             found = [
                 row

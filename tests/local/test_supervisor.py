@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -109,10 +108,8 @@ def test_a_process_that_does_not_stop_is_killed_after_its_grace(trial: Trial) ->
     async def until_up(trial: Trial) -> None:
         await trial.until(lambda: trial.pids("worker"), "up")
 
-    began = time.monotonic()
     trial.run([tiny("worker", STUBBORN, grace_s=0.1)], until_up)
 
-    assert time.monotonic() - began < 5
     assert not is_running(trial.pids("worker")[0])
 
 

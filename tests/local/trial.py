@@ -68,8 +68,8 @@ class Trial:
 
     async def until(self, condition: Callable[[], object], description: str) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not condition():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            raise AssertionError(f"{description}: not within 10 s") from None
+            raise AssertionError(f"{description}: not within 30 s") from None

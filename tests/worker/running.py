@@ -95,7 +95,7 @@ class RunningWorker:
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
-    def stop(self, within_s: float = 15.0) -> None:
+    def stop(self, within_s: float = 60.0) -> None:
         if self._process.poll() is None:
             self.terminate()
         try:
