@@ -9,7 +9,7 @@ T = TypeVar("T")
 POLL_S = 0.02
 
 
-def wait_until(condition: Callable[[], T], *, description: str, within_s: float = 30.0) -> T:
+def wait_until(condition: Callable[[], T], *, description: str, within_s: float = 60.0) -> T:
     """The condition's first true value; AssertionError with the description when there is none in time."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):

@@ -52,7 +52,7 @@ def test_what_is_promised_for_an_outage_is_what_happens(running: Platform, row: 
         marks = load.marks()
         wait_for(lambda: is_as_promised(load, row), load, "what the row says")
         time.sleep(outage_s)
-        assert is_told(load, base_url, row)
+        wait_for(lambda: is_told(load, base_url, row), load, "what tells of it")
         during = load.since(marks)
         outage.end()
         wait_for(lambda: is_as_before(load), load, "everything works again")

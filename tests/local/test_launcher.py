@@ -126,7 +126,7 @@ def test_two_first_starts_at_once_make_one_venv_and_both_run(checkout: Path, tmp
         subprocess.Popen([command, "up"], cwd=tmp_path, env=environment, stdout=-1, stderr=-1, text=True)
         for command in (checkout / "omni", tmp_path / "link")
     ]
-    answers = [process.communicate(timeout=120) for process in both]
+    answers = [process.communicate(timeout=500) for process in both]
 
     assert [out for out, _ in answers] == [f"{checkout} {tmp_path} up\n"] * 2
     assert sorted(err.partition(" ")[0] for _, err in answers) == ["Another", "Installing"]
