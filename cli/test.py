@@ -13,6 +13,7 @@ def command(arguments: tuple[str, ...], *, vllm: bool) -> None:
     Examples:
       omni test
       omni test tests/cli -k chat
+      omni test --cov
       omni test --vllm
     """
     if vllm:

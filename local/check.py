@@ -24,7 +24,6 @@ PROCESSES = max(2, min(4, os.cpu_count() or 2))
 """Of tests. Two also where there is one processor, for many tests wait; not more than memory is sure to hold."""
 AT_ONCE: Command = ("-n", str(PROCESSES), "--dist", "loadgroup", "--no-loadscope-reorder")
 """tests/processes.py says what stays together in one process, and what begins."""
-COVERAGE: Command = ("--cov", "--cov-report=term:skip-covered")
 
 
 def run(args: list[str], steps: Mapping[str, Command] = STEPS, tests: Command = TESTS) -> int:
@@ -35,7 +34,7 @@ def run(args: list[str], steps: Mapping[str, Command] = STEPS, tests: Command = 
     if args:
         return _call(*tests, *args)
     failed = lint(steps)
-    return _call(*tests, *AT_ONCE, *COVERAGE) or failed
+    return _call(*tests, *AT_ONCE) or failed
 
 
 def lint(steps: Mapping[str, Command] = STEPS) -> int:

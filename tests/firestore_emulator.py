@@ -79,8 +79,8 @@ def new_project() -> str:
 @contextmanager
 def running(folder: Path) -> Iterator[FirestoreEmulator]:
     emulator = FirestoreEmulator(folder / "firestore.log")
-    emulator.start()
     try:
+        emulator.start()
         yield emulator
     finally:
         emulator.stop()

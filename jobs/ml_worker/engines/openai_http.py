@@ -67,7 +67,7 @@ class OpenAIHttp:
         return Running(
             self._url,
             context,
-            shared_context=self._settings.worker_context if self._dialect.shares_context else 0,
+            shared_context=self._settings.worker_context if self._child and self._dialect.shares_context else 0,
             calls_tools=bool(self._settings.worker_tool_parser),
             media=frozenset(filter(None, self._settings.worker_media.split(","))),
             parameters=self._dialect.parameters,
