@@ -22,8 +22,8 @@ STEPS: Mapping[str, Command] = {
 TESTS: Command = (f"{BIN}/pytest",)
 PROCESSES = max(2, min(4, os.cpu_count() or 2))
 """Of tests. Two also where there is one processor, for many tests wait; not more than memory is sure to hold."""
-AT_ONCE: Command = ("-n", str(PROCESSES), "--dist", "loadgroup", "--no-loadscope-reorder")
-"""tests/processes.py says what stays together in one process, and what begins."""
+AT_ONCE: Command = ("-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder")
+"""tests/processes.py says what begins."""
 
 
 def run(args: list[str], steps: Mapping[str, Command] = STEPS, tests: Command = TESTS) -> int:

@@ -31,12 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-    """Groups before pytest-xdist looks at them; the order after pytest-randomly has drawn one."""
-    several = processes.is_one_of_several(config)
-    if several:
-        processes.group(items)
+    """The order comes after pytest-randomly has drawn one."""
+    processes.tell_apart(items)
     yield
-    if several:
+    if processes.are_several(config):
         processes.long_ones_first(items)
 
 

@@ -3,47 +3,35 @@
 The tests of a file stay together, in an order drawn anew in every run: what they share is made once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from _pytest.nodeid import NodeId
 
 TESTS = Path(__file__).parent
-SHARED = ("stack", "terraform", "worker")
-"""Fixtures that take long to make and serve several files, which then stay together, too."""
-LONG = ("stack/test_kill.py", "degraded/test_table.py", "stack", "worker", "deploy/test_cost.py", "stack/")
+LONG = ("stack/test_kill.py", "degraded/", "stack/", "worker/", "deploy/test_cost.py")
 """What takes minutes begins first, so that no process works on alone at the end."""
 
 
-def is_one_of_several(config: pytest.Config) -> bool:
+def are_several(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def group(items: Sequence[pytest.Item]) -> None:
-    """Tells pytest-xdist what stays together."""
-    groups = _groups(items)
+def tell_apart(items: list[pytest.Item]) -> None:
+    """Gives each test an id of its own: of two that share one, pytest-xdist would run only one. UsageError if it
+    cannot be done."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+        if not item.nodeid.endswith(item.name):  # schemathesis gives all operations of a test the same
+            item._id = NodeId.parse(item.nodeid + item.name[item.name.index("[") :])
+    ids = Counter(item.nodeid for item in items)
+    if twice := [each for each, count in ids.items() if count > 1]:
+        raise pytest.UsageError(f"tests that share an id: {', '.join(twice[:5])}")
 
 
 def long_ones_first(items: list[pytest.Item]) -> None:
-    groups = _groups(items)
-    items.sort(key=lambda item: _turn(groups[item.path]))
+    items.sort(key=lambda item: _turn(str(item.path.relative_to(TESTS))))
 
 
-def _turn(group: str) -> int:
-    return next((number for number, begin in enumerate(LONG) if _is(group, begin)), len(LONG))
-
-
-def _is(group: str, wanted: str) -> bool:
-    return group.startswith(wanted) if wanted.endswith("/") else group == wanted
-
-
-def _groups(items: Sequence[pytest.Item]) -> Mapping[Path, str]:
-    """By file: the fixture that it shares with others, else itself."""
-    groups = {item.path: str(item.path.relative_to(TESTS)) for item in items}
-    for item in items:
-        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        if shared:
-            groups[item.path] = shared[0]
-    return groups
+def _turn(file: str) -> int:
+    return next((number for number, begin in enumerate(LONG) if file.startswith(begin)), len(LONG))
