@@ -1,7 +1,7 @@
 """HTTP/1.1 for ASGI applications: a protocol for uvicorn's server, in place of uvicorn's own.
 
-Parsing is httptools' (llhttp, Node's parser). What is ours is what a gateway on the open internet needs around it, and
-half the time a request takes: docs/adr/0006.
+Parsing is httptools' (llhttp, Node's parser). What is ours is what a gateway on the open internet needs around it:
+docs/adr/0006.
 """
 
 from shared.web.http1.connection import MOST_HEAD_BYTES, HttpConnection
