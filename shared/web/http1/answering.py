@@ -119,7 +119,7 @@ class Answering:
     async def run(self, application: "ASGI3Application") -> None:
         try:
             await application(self.scope, self.receive, self.send)  # type: ignore[arg-type]
-        except Exception as error:
+        except Exception as error:  # The edge: what it was goes to the log, and the caller is told that it was.
             log.error("an application failed", exc_info=error)
         finally:
             if not (self.has_left or self.is_complete):
