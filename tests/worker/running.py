@@ -105,7 +105,7 @@ class RunningWorker:
             self._process.wait()
             raise
         finally:
-            self._reader.join()
+            self._reader.join(within_s)  # what a worker leaves behind may keep its standard error open
             if self._process.stderr:
                 self._process.stderr.close()
 

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 import signal
-from asyncio.subprocess import PIPE, Process
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[3]
 LONGEST_LINE = 1024 * 1024
@@ -19,39 +21,41 @@ log = logging.getLogger("omni.engine")
 
 
 class Child:
-    def __init__(self, name: str, process: Process, told: asyncio.StreamReader) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], *pipes: "Pipe") -> None:
+        """Of the pipes, the last is for the log."""
         self.name = name
         self.process = process
+        self._pipes = pipes
         self._last_words = ""
-        self._listening = asyncio.create_task(self._listen(told))
+        self._listening = asyncio.create_task(self._listen(pipes[-1]))
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], environ: Mapping[str, str], *, reports: bool) -> "Child":
         """What it says goes to the log; with `reports` only what it says on standard error.
 
-        A session of its own: Ctrl-C in a terminal is for the worker, which ends the engine when it is done with it.
+        Not by the event loop: uvloop's forks run Python in the copy of a process with threads, where a lock that one
+        of them held is held for ever. A session of its own: Ctrl-C in a terminal is for the worker, which ends the
+        engine when it is done with it.
         """
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE if reports else asyncio.subprocess.STDOUT,
-            limit=LONGEST_LINE,
+        process = subprocess.Popen(  # noqa: ASYNC220, S603  (returns in milliseconds; the operator names the program)
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if reports else subprocess.STDOUT,
             cwd=ROOT,
             env=dict(environ),
             start_new_session=True,
         )
-        return cls(name, process, _pipe(process.stderr if reports else process.stdout))
+        return cls(name, process, *[await Pipe.of(pipe) for pipe in (process.stdout, process.stderr) if pipe])
 
     async def report(self) -> bytes:
         """Its next line on standard output; empty when it ended instead."""
-        return await _pipe(self.process.stdout).readline()
+        return await self._pipes[0].lines.readline()
 
     async def ended(self) -> str:
         """Returns, saying how, when it has ended."""
-        while self.process.returncode is None:  # noqa: ASYNC110  (before Python 3.12.4 wait() waits for the pipes too)
-            await asyncio.sleep(POLL_S)
-        await asyncio.wait({self._listening}, timeout=LAST_WORDS_S)
+        await self._end()
         return f"{self.name} ended with status {self.process.returncode}. {self._last_words}".strip()
 
     async def stop(self) -> None:
@@ -59,14 +63,21 @@ class Child:
         running request."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        await self.process.wait()
+        await self._end()
+        for pipe in (self.process.stdin, *(each.transport for each in self._pipes)):
+            if pipe:
+                pipe.close()
+
+    async def _end(self) -> None:
+        while self.process.poll() is None:  # noqa: ASYNC110  (nothing tells when it has ended)
+            await asyncio.sleep(POLL_S)
         await asyncio.wait({self._listening}, timeout=LAST_WORDS_S)
 
-    async def _listen(self, told: asyncio.StreamReader) -> None:
+    async def _listen(self, pipe: "Pipe") -> None:
         """Logs what the engine says, until it ends, and remembers the last line."""
         while True:
             try:
-                line = await told.readline()
+                line = await pipe.lines.readline()
             except ValueError:  # longer than the limit; what was read of it is gone
                 continue
             if not line:
@@ -76,7 +87,14 @@ class Child:
             log.info(text)
 
 
-def _pipe(pipe: asyncio.StreamReader | None) -> asyncio.StreamReader:
-    if pipe is None:
-        raise RuntimeError("the engine was started without its pipes")
-    return pipe
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    lines: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+
+    @classmethod
+    async def of(cls, pipe: IO[bytes]) -> "Pipe":
+        lines = asyncio.StreamReader(LONGEST_LINE)
+        protocol = asyncio.StreamReaderProtocol(lines)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        return cls(lines, transport)
