@@ -55,8 +55,8 @@ def worker_size(files: Sequence[Path]) -> WorkerSize:
 
 
 class Terraform:
-    def __init__(self, folder: Path = CONFIGURATION) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or CONFIGURATION
 
     def begin(self, bucket: str) -> None:
         self._run("init", "-input=false", "-reconfigure", f"-backend-config=bucket={bucket}")

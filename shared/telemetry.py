@@ -59,6 +59,11 @@ STORE_FAILING = Gauge("omni_store_failing", "1 when the store could not be reach
 SECRETS_FAILING = Gauge("omni_secrets_failing", "1 while last known secrets are used, as their source does not answer.")
 JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
 WEBHOOK_ATTEMPTS = Counter("omni_webhook_attempts_total", "Webhooks sent, by what came of it.", ("outcome",))
+QUEUE_DEPTH = Gauge(
+    "omni_queue_depth",
+    "Jobs that have not ended, up to 100,000, as this process last counted: in flight, and waiting for their turn.",
+    ("lane",),
+)
 JOBS_RUNNING = Gauge("omni_jobs_running", "Jobs this process runs now.")
 SLOTS_BUSY = Gauge("omni_worker_slots_busy", "Slots of the engine in use.")
 

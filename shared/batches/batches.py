@@ -19,11 +19,11 @@ from shared.core.batches import RETENTION_S, WINDOW_S, Batch, Chunk, Counts, Mis
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from shared.core.jobs import LIFETIME_S, State
 from shared.files.files import FILES, StoredFile
-from shared.id_pages import page
 from shared.jobs.charges import JobCharges, Terms
 from shared.jobs.jobs import JobOrder, Jobs
 from shared.jobs.report import Deadline, Report
 from shared.money.policy import Applies
+from shared.pages import page
 from shared.ports.clock import Clock
 from shared.ports.store import Query, Store, Transaction
 from shared.settings import Settings

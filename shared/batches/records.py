@@ -1,12 +1,12 @@
 """Batches in the store: every change is one transaction, on the store's time."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from shared.core.batches import OPEN, Batch
+from shared.pages import every
 from shared.ports.store import Document, Query, Store, Transaction
 
 BATCHES = "batches"
@@ -68,11 +68,7 @@ class BatchRecords:
         return any(not batch.status.is_final for batch in batches)
 
     def _all(self, query: Query) -> Iterator[Batch]:
-        cursor: str | None = ""
-        while cursor is not None:
-            page = self._store.query(replace(query, cursor=cursor))
-            yield from map(from_document, page.documents)
-            cursor = page.next_cursor or None
+        return map(from_document, every(self._store, query))
 
 
 def to_document(batch: Batch) -> Document:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shared.core.errors import InvalidRequest, NotFound, PayloadTooLarge
-from shared.id_pages import page
+from shared.pages import every, page
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.store import AlreadyExists, Document, Query, Store
@@ -128,12 +128,8 @@ class Files:
 
     def expired(self) -> Iterator[StoredFile]:
         """The files whose time is over, the longest first."""
-        cursor: str | None = ""
         query = Query(FILES, (("purge_at", "<=", self._clock.now()),), "purge_at")
-        while cursor is not None:
-            found = self._store.query(replace(query, cursor=cursor))
-            yield from (StoredFile(**document) for document in found.documents)
-            cursor = found.next_cursor or None
+        return (StoredFile(**document) for document in every(self._store, query))
 
     def purge(self, file: StoredFile) -> None:
         self._remove(file)

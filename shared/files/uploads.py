@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from shared.core.errors import Conflict, InvalidRequest, NotFound
 from shared.files.files import Counted, Files, FileTerms, StoredFile
+from shared.pages import every
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.store import Query, Store, Transaction
@@ -125,12 +126,8 @@ class Uploads:
 
     def expired(self) -> Iterator[Upload]:
         """The uploads whose time is over, the longest first."""
-        cursor: str | None = ""
         query = Query(UPLOADS, (("purge_at", "<=", self._clock.now()),), "purge_at")
-        while cursor is not None:
-            found = self._store.query(replace(query, cursor=cursor))
-            yield from (Upload(**document) for document in found.documents)
-            cursor = found.next_cursor or None
+        return (Upload(**document) for document in every(self._store, query))
 
     def purge(self, upload: Upload) -> None:
         self._drop_parts(upload)

@@ -219,8 +219,10 @@ class Jobs:
         return self._held(job, lambda stored, now: transitions.finish(stored, job.epoch, stored_outcome, now, jitter))
 
     def sweep(self) -> Report:
-        """Sends lost wake-ups and lets waiting jobs in; for a schedule."""
-        return self._recovery.sweep() + self._turns.round(self._records.let_in)
+        """Sends lost wake-ups, lets waiting jobs in and counts what is left; for a schedule."""
+        report = self._recovery.sweep() + self._turns.round(self._records.let_in)
+        self._turns.count()
+        return report
 
     def reap(self) -> Report:
         """Takes back the jobs of dead workers and expires late ones; for a schedule."""

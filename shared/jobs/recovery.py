@@ -4,8 +4,8 @@ Both go through the jobs a shard at a time and a page at a time, by cursor: what
 does not keep the others waiting.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from itertools import chain
 
 from shared.core.errors import Unavailable
 from shared.core.job_documents import from_document
@@ -14,6 +14,7 @@ from shared.jobs.records import JobRecords
 from shared.jobs.report import Deadline, Report
 from shared.jobs.turns import JOBS
 from shared.jobs.wakeups import WakeUps
+from shared.pages import every
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
 
@@ -57,19 +58,11 @@ class Recovery:
 
     def _go_through(self, queries: list[Query], act: Callable[[Document], bool]) -> Report:
         report, deadline = Report(), Deadline(self._clock)
-        for document in self._documents(queries):
+        for document in chain.from_iterable(every(self._store, query) for query in queries):
             if deadline.is_over:
                 return report.incomplete()
             report = report.counted(document, act)
         return report
-
-    def _documents(self, queries: list[Query]) -> Iterator[Document]:
-        for query in queries:
-            cursor: str | None = ""
-            while cursor is not None:
-                page = self._store.query(replace(query, cursor=cursor))
-                yield from page.documents
-                cursor = page.next_cursor or None
 
     def _send(self, document: Document) -> bool:
         job = from_document(document)

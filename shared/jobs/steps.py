@@ -1,12 +1,14 @@
 """Jobs that are the steps of a batch: found by their parent, and taken by workers also without a wake-up."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from shared.core import fairness, jobs
 from shared.core.job_documents import from_document
 from shared.core.jobs import Job, State
 from shared.jobs.records import JobRecords
 from shared.jobs.turns import JOBS
+from shared.pages import every
 from shared.ports.store import Query, Store
 
 LIVE = (State.QUEUED, State.RUNNING)
@@ -20,12 +22,8 @@ class JobSteps:
 
     def of(self, parent: str, state: State | None = None) -> Iterator[Job]:
         """The parent's steps, the first made first."""
-        where = (("parent", "==", parent),) + ((("state", "==", state.value),) if state else ())
-        cursor: str | None = ""
-        while cursor is not None:
-            page = self._store.query(Query(JOBS, where, cursor=cursor, limit=200))  # type: ignore[arg-type]
-            yield from map(from_document, page.documents)
-            cursor = page.next_cursor or None
+        where: tuple[Any, ...] = (("parent", "==", parent),) + ((("state", "==", state.value),) if state else ())
+        yield from map(from_document, every(self._store, Query(JOBS, where, limit=200)))
 
     def are_live(self, parent: str) -> bool:
         """Whether one of them is queued or running. A step is made before the one that makes it has ended."""

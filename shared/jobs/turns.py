@@ -15,21 +15,26 @@ from functools import partial
 from itertools import islice
 from math import ceil
 
+from shared import telemetry
 from shared.core import fairness
 from shared.core.errors import Unavailable
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import IN_FLIGHT, WAITING, Job
 from shared.core.queues import job_concurrency
 from shared.jobs.report import Deadline, Report
+from shared.pages import every
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
 from shared.settings import Settings
+from shared.telemetry import series
 
 JOBS = "jobs"
 PAGE = 50
 TENANTS_AT_ONCE = 100
 MOST_TRIED = 200
 """How many waiting jobs are looked at for one that others did not take meanwhile, and that can be read."""
+MOST_COUNTED = 100_000
+"""In flight or waiting: a count is a read for each thousand."""
 MOST_ROUNDS = 10
 """How often a thread goes on for others before its own answer is due."""
 
@@ -110,6 +115,15 @@ class Turns:
         with self._lock:
             self._busy.discard(tenant)
 
+    def count(self) -> None:
+        """Tells how many jobs have not ended: a few reads, whoever they belong to."""
+        waiting, unfinished = (
+            self._store.count(Query(JOBS, (("lane", ">", lane),), "lane", limit=MOST_COUNTED))
+            for lane in (WAITING, IN_FLIGHT)
+        )
+        series(telemetry.QUEUE_DEPTH, "waiting").set(waiting)
+        series(telemetry.QUEUE_DEPTH, "in_flight").set(unfinished - waiting)
+
     def round(self, let_in: LetIn) -> Report:
         """Lets in what there is room for, tenant by tenant in turn, as many at a time as each one's weight."""
         report, deadline = Report(), Deadline(self._clock)
@@ -170,9 +184,4 @@ class Turns:
 
     def _waiting(self, tenant: str, page_size: int) -> Iterator[Document]:
         """Whose turn is next comes first."""
-        cursor: str | None = ""
-        while cursor is not None:
-            query = Query(JOBS, (("lane", "==", WAITING + tenant),), "rank_at", limit=page_size, cursor=cursor)
-            page = self._store.query(query)
-            yield from page.documents
-            cursor = page.next_cursor or None
+        return every(self._store, Query(JOBS, (("lane", "==", WAITING + tenant),), "rank_at", limit=page_size))

@@ -73,7 +73,7 @@ class Query:
     """Documents in which it is null or missing are left out."""
     descending: bool = False
     limit: int = 100
-    """1 to 1,000."""
+    """1 to 1,000; a count may go further."""
     cursor: str = ""
     """A page's `next_cursor`; InvalidRequest (param `after`) when it is none."""
 

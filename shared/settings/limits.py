@@ -21,7 +21,7 @@ class Limits:
         least=1,
     )
     key_cache_s: float = knob(
-        4.8,
+        4.0,
         "OMNI_KEY_CACHE_S",
         "How old may be what an instance knows of the managed keys' changes.",
         unit="s",

@@ -12,6 +12,7 @@ from shared.core.errors import NotFound, Unavailable
 from shared.core.jobs import SEND_WITHIN_S, SHARDS
 from shared.core.webhooks import Attempt, Delivery, State
 from shared.jobs.report import Deadline, Report
+from shared.pages import every
 from shared.ports.clock import Clock
 from shared.ports.courier import Courier, PrivateAddress, Undelivered
 from shared.ports.queue import Queue
@@ -115,11 +116,7 @@ class Webhooks:
         first = int(self._random() * SHARDS)
         for shard in range(first, first + SHARDS):
             where: Where = (("shard", "==", shard % SHARDS), ("next_attempt_at", "<=", late))
-            cursor: str | None = ""
-            while cursor is not None:
-                page = self._store.query(Query(DELIVERIES, where, "next_attempt_at", cursor=cursor))
-                yield from page.documents
-                cursor = page.next_cursor or None
+            yield from every(self._store, Query(DELIVERIES, where, "next_attempt_at"))
 
     def _send(self, document: Document) -> bool:
         if not self._wake_ups.send(from_document(document)):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.core.errors import Conflict, NotFound
 from shared.core.jobs import LIFETIME_S, Failed, Job, JobError, State, Substate, Succeeded
@@ -138,7 +139,20 @@ def test_the_sweeper_lets_tenants_in_by_turns_and_leaves_full_ones_alone(bench: 
     assert bench.drain() == 2 * SHARE
     bench.store.reads = 0
     bench.jobs.sweep()
-    assert bench.store.reads <= 16 + 3 * 2 + 1
+    assert bench.store.reads <= 16 + 3 * 2 + 1 + 2
+
+
+def test_the_sweeper_tells_how_many_jobs_are_in_flight_and_wait(bench: Bench) -> None:
+    def depth() -> tuple[float | None, ...]:
+        return tuple(REGISTRY.get_sample_value("omni_queue_depth", {"lane": lane}) for lane in ("in_flight", "waiting"))
+
+    first, *_ = created(bench, 10)
+    created(bench, 2, tenant="other")
+    bench.jobs.sweep()
+    assert depth() == (SHARE + 2, 6)
+    bench.plant(first, state="succeeded", substate=None, lane="", outbox=False)
+    bench.jobs.sweep()
+    assert depth() == (SHARE + 2, 5)
 
 
 def test_a_round_out_of_time_is_gone_on_with_by_the_next(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from shared.ports.store import Document, Page, Query
 from tests.fakes import FakeClock
 from tests.managed_keys import KeyOffice
 
-MAX_AGE_S = 4.8
+MAX_AGE_S = 4.0
 GRACE_S = 60.0
 
 

@@ -1,5 +1,7 @@
-"""Lists whose cursor is the last id of the page before, as OpenAI's clients page."""
+"""Queries that take more than one page, and lists whose cursor is the last id of the page before, as OpenAI's
+clients page."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +12,15 @@ from shared.ports.store import Document, Query, Store
 class IdPage:
     documents: list[Document]
     has_more: bool
+
+
+def every(store: Store, query: Query) -> Iterator[Document]:
+    """All documents of the query; no more than its limit are read at a time."""
+    cursor: str | None = query.cursor
+    while cursor is not None:
+        found = store.query(replace(query, cursor=cursor))
+        yield from found.documents
+        cursor = found.next_cursor or None
 
 
 def page(store: Store, query: Query, limit: int, after: Document | None) -> IdPage:
