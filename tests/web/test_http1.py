@@ -22,6 +22,8 @@ def echoes(answer: bytes) -> list[Any]:
     ("sent", "status", "code"),
     [
         (b"this is no HTTP\r\n\r\n", 400, "invalid_http"),
+        (b"GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nhost: x\r\n\r\n", 400, "invalid_http"),
+        (b"POST /a HTTP/1.1\r\nhost: x\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}", 400, "invalid_http"),
         (b"GET / HTTP/1.1\r\nx: " + b"a" * (MOST_HEAD_BYTES + 1), 431, "headers_too_large"),
     ],
 )
@@ -34,6 +36,10 @@ def test_a_head_that_cannot_be_read_gets_the_one_error_shape(sent: bytes, status
     assert f"x-request-id: {answer['request_id']}" in lines
     assert f"content-length: {len(content)}" in lines
     assert "connection: close" in lines
+
+
+def test_the_first_http_knew_no_hosts() -> None:
+    assert said_to(b"GET /a HTTP/1.0\r\n\r\n", application=echo).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_trailer_is_no_header() -> None:

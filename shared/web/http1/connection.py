@@ -129,7 +129,9 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._parser.should_upgrade():
             return
-        scope, version = self._scope(), self._parser.get_http_version()
+        version = self._parser.get_http_version()
+        _require_host(self._headers, version)
+        scope = self._scope()
         expects_continue = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers)
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
         self._in_head, self._due = False, inf
@@ -172,8 +174,10 @@ class HttpConnection(asyncio.Protocol):
             if self._parser.get_method() != b"CONNECT":
                 return self._without_upgrade() + data[offer.args[0] :]
             self._refuse(InvalidRequest("There are no tunnels here.", code="invalid_http"))
-        except HttpParserError:
-            self._refuse(InvalidRequest("Invalid HTTP request received.", code="invalid_http"))
+        except HttpParserError as error:
+            found = error.__context__  # what a method above raised, if one did
+            invalid = InvalidRequest("Invalid HTTP request received.", code="invalid_http")
+            self._refuse(found if isinstance(found, InvalidRequest) else invalid)
         return b""
 
     def _without_upgrade(self) -> bytes:
@@ -265,3 +269,10 @@ class HttpConnection(asyncio.Protocol):
             self._timer = self._loop.call_later(min(self.head_s, self._due - now), self._look_at_the_clock)
         else:
             self._transport.abort()
+
+
+def _require_host(headers: RawHeaders, version: str) -> None:
+    """InvalidRequest where RFC 9112, 3.2 wants one: two proxies may take a request of two hosts for different ones."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        raise InvalidRequest("A request has exactly one Host header.", code="invalid_http")
