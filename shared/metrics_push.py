@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 PUSHED = ("omni_", "process_")
 NAMES = {
     "omni_request_duration_seconds": "http.server.request.duration",
+    "omni_model_request_duration_seconds": "gen_ai.server.request.duration",
     "omni_time_to_first_token_seconds": "gen_ai.server.time_to_first_token",
+    "omni_request_tokens": "gen_ai.client.token.usage",
 }
-LABELS = {"model": "gen_ai.request.model"}
+LABELS = {"model": "gen_ai.request.model", "direction": "gen_ai.token.type"}
 
 
 class MetricsPush:

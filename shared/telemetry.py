@@ -29,6 +29,14 @@ OVERHEAD = Histogram(
 )  # fmt: skip
 TENANT_REQUESTS = Counter("omni_tenant_requests_total", "Requests by whom and for what.", ("tenant", "model", "route"))
 TOKENS = Counter("omni_tokens_total", "Tokens that upstreams reported.", ("tenant", "model", "direction"))
+TOKENS_EACH = Histogram(
+    "omni_request_tokens", "Tokens of one request, as upstreams reported them.", ("model", "direction"),
+    buckets=tuple(4**power for power in range(14)),
+)  # fmt: skip
+MODEL_LATENCY = Histogram(
+    "omni_model_request_duration_seconds", "As omni_request_duration_seconds, of requests to a model.", ("model",),
+    buckets=LATENCY_BUCKETS_S,
+)  # fmt: skip
 COST = Counter("omni_cost_usd_total", "Dollars that answers cost, by whom and for what.", ("tenant", "model"))
 BUDGET_REFUSALS = Counter(
     "omni_budget_refusals_total", "Requests refused for a budget of a key or tenant, and why.", ("owner", "reason")
@@ -143,6 +151,15 @@ class RequestLog:
 def series(metric: M, *labels: str) -> M:
     """The metric's series for these labels, kept: looking one up costs more than counting."""
     return metric.labels(*labels)
+
+
+def count_use(tenant: str, model: str, tokens_in: int, tokens_out: int, seconds: float) -> None:
+    """Of a request to a model, when it has ended."""
+    series(MODEL_LATENCY, model).observe(seconds)
+    if tokens_in or tokens_out:
+        for direction, tokens in (("input", tokens_in), ("output", tokens_out)):
+            series(TOKENS, tenant, model, direction).inc(tokens)
+            series(TOKENS_EACH, model, direction).observe(tokens)
 
 
 def exposition() -> tuple[bytes, str]:

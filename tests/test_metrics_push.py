@@ -37,6 +37,7 @@ def test_counters_gauges_and_histograms_are_pushed_as_they_stand() -> None:
     telemetry.UPSTREAM_STATE.labels("pushed", "http://u").set(2)
     for seconds in (0.003, 0.003, 40, 4000):
         telemetry.FIRST_TOKEN.labels("pushed").observe(seconds)
+    telemetry.count_use("a tenant", "pushed", 20, 3, 0.2)
     with serving(Behind()) as collector:
         collector.answer = accepted
         MetricsPush("test", collector.url).push()
@@ -49,6 +50,14 @@ def test_counters_gauges_and_histograms_are_pushed_as_they_stand() -> None:
         each for each in found["gen_ai.server.time_to_first_token"].histogram.data_points if _of(each) == "pushed"
     ]
     assert (first.count, round(first.sum, 3)) == (4, 4040.006)
+    assert [
+        each.sum for each in found["gen_ai.server.request.duration"].histogram.data_points if _of(each) == "pushed"
+    ] == [0.2]
+    tokens = found["gen_ai.client.token.usage"].histogram.data_points
+    assert {_of(each, "gen_ai.token.type"): each.sum for each in tokens if _of(each) == "pushed"} == {
+        "input": 20,
+        "output": 3,
+    }
     between = dict(zip([*first.explicit_bounds, "above"], first.bucket_counts, strict=True))
     assert {bound: count for bound, count in between.items() if count} == {0.005: 2, 60: 1, "above": 1}
 
@@ -72,6 +81,6 @@ def answered(found: dict[str, Metric]) -> float:
     return float(sum(each.as_double for each in of_chats))
 
 
-def _of(point: object) -> str:
+def _of(point: object, attribute: str = "gen_ai.request.model") -> str:
     attributes = {each.key: each.value.string_value for each in point.attributes}  # type: ignore[attr-defined]
-    return str(attributes.get("gen_ai.request.model", ""))
+    return str(attributes.get(attribute, ""))

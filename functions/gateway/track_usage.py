@@ -53,13 +53,12 @@ class TrackUsage:
         finally:
             if caller := exchange.caller:
                 series(telemetry.TENANT_REQUESTS, caller.tenant, exchange.model, exchange.route_name).inc()
-                if exchange.tokens_in or exchange.tokens_out:
-                    series(telemetry.TOKENS, caller.tenant, exchange.model, "input").inc(exchange.tokens_in)
-                    series(telemetry.TOKENS, caller.tenant, exchange.model, "output").inc(exchange.tokens_out)
-                if exchange.model:
-                    self._keep(self._row(exchange, caller.tenant, caller.key_id))
+                if model := exchange.model:
+                    seconds = self._clock.monotonic() - exchange.started
+                    telemetry.count_use(caller.tenant, model, exchange.tokens_in, exchange.tokens_out, seconds)
+                    self._keep(self._row(exchange, caller.tenant, caller.key_id, seconds))
 
-    def _row(self, exchange: Exchange, tenant: str, key_id: str) -> UsageRow:
+    def _row(self, exchange: Exchange, tenant: str, key_id: str, seconds: float) -> UsageRow:
         return UsageRow(
             self._clock.now(),
             exchange.request_id,
@@ -72,7 +71,7 @@ class TrackUsage:
             exchange.tokens_cached,
             exchange.tokens_out,
             exchange.cost,
-            round((self._clock.monotonic() - exchange.started) * 1000, 2),
+            round(seconds * 1000, 2),
             exchange.answered_from,
         )
 

@@ -28,12 +28,12 @@ class RequestFacts:
         series(telemetry.REQUESTS, self.route, self.method, str(self.status)).inc()
         series(telemetry.LATENCY, self.route).observe(ended - self.started)
 
-    def track_usage(self) -> None:
+    def track_usage(self, ended: float) -> None:
         if self.caller and self.model:
             tenant = self.caller.tenant
             series(telemetry.TENANT_REQUESTS, tenant, self.model, self.route).inc()
-            series(telemetry.TOKENS, tenant, self.model, "input").inc(self.usage.prompt_tokens)
-            series(telemetry.TOKENS, tenant, self.model, "output").inc(self.usage.completion_tokens)
+            tokens_in, tokens_out = self.usage.prompt_tokens, self.usage.completion_tokens
+            telemetry.count_use(tenant, self.model, tokens_in, tokens_out, ended - self.started)
 
     def write(self, log: RequestLog, ended: float, slow_s: float) -> None:
         """One line; neither keys nor bodies are in it."""
