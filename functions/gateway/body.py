@@ -36,6 +36,11 @@ class Inference(msgspec.Struct):
     n: float | None = None
     best_of: float | None = None
     prompt: msgspec.Raw = msgspec.Raw()
+    models: None = None
+    fallbacks: None = None
+    base_url: None = None
+    api_base: None = None
+    api_key: None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -43,6 +48,8 @@ class Inference(msgspec.Struct):
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
+OPERATORS_CHOICE = frozenset({"models", "fallbacks", "base_url", "api_base", "api_key"})
+"""Fields by which routers upstream (OpenRouter, LiteLLM) let a caller choose another model, server or account."""
 _decode_inference = msgspec.json.Decoder(Inference).decode
 
 
@@ -119,5 +126,8 @@ def _invalid_field(text: str) -> InvalidRequest:
     if missing := problem.removeprefix("Object missing required field `").rstrip("`") if "missing" in problem else "":
         return InvalidRequest(f"'{missing}' is required.", param=missing, code="missing_field")
     param = place.rstrip("`").lstrip(".") or None
+    if param in OPERATORS_CHOICE:
+        text = f"'{param}' is not taken: who answers, and by whose key, is for the operator to say."
+        return InvalidRequest(text, param=param, code="unsupported_parameter")
     where = f"'{param}'" if param else "The body"
     return InvalidRequest(f"{where} is not valid: {problem.replace('`', '')}.", param=param)

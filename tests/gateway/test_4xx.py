@@ -18,6 +18,11 @@ BAD_BODIES: list[tuple[bytes, str, str | None]] = [
     (b'{"model": "small", "stream": "yes"}', "invalid_request", "stream"),
     (b'{"model": "sm\xff"}', "invalid_json", None),
     (b'{"model": "small", "messages": "\xff"}', "invalid_json", None),
+    (b'{"model": "small", "models": ["large"]}', "unsupported_parameter", "models"),
+    (b'{"model": "small", "\\u0066allbacks": [{"model": "large"}]}', "unsupported_parameter", "fallbacks"),
+    (b'{"model": "small", "api_base": "http://evil"}', "unsupported_parameter", "api_base"),
+    (b'{"model": "small", "base_url": "http://evil"}', "unsupported_parameter", "base_url"),
+    (b'{"model": "small", "api_key": "sk-1"}', "unsupported_parameter", "api_key"),
     (b'{"model": "small", "x": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "too_deep", None),
 ]
 
