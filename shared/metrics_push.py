@@ -7,7 +7,7 @@ name for goes by that name.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 PUSHED = ("omni_", "process_")
 NAMES = {
     "omni_request_duration_seconds": "http.server.request.duration",
-    "omni_model_request_duration_seconds": "gen_ai.server.request.duration",
     "omni_time_to_first_token_seconds": "gen_ai.server.time_to_first_token",
     "omni_request_tokens": "gen_ai.client.token.usage",
 }
+NAMES_OF_MODELS = {"omni_request_duration_seconds": "gen_ai.server.request.duration"}
+"""By these what has a model is told once more."""
 LABELS = {"model": "gen_ai.request.model", "direction": "gen_ai.token.type"}
 
 
@@ -46,7 +47,13 @@ class MetricsPush:
 
         now_ns = time.time_ns()
         families = [family for family in REGISTRY.collect() if family.name.startswith(PUSHED)]
-        told = [_told(family, self._started_ns, now_ns) for family in families]
+        named = [(NAMES.get(family.name, family.name), family, family.samples) for family in families]
+        named += [
+            (NAMES_OF_MODELS[family.name], family, [each for each in family.samples if each.labels["model"]])
+            for family in families
+            if family.name in NAMES_OF_MODELS
+        ]
+        told = [_told(*each, self._started_ns, now_ns) for each in named]
         scope = ScopeMetrics(InstrumentationScope("omni"), told, "")
         self._exporter.export(MetricsData([ResourceMetrics(self._resource, [scope], "")]))
 
@@ -70,13 +77,13 @@ def _push_on(service: str, endpoint: str, every_s: float) -> None:
         pushes.push()
 
 
-def _told(family: Metric, started_ns: int, now_ns: int) -> "Told":
+def _told(name: str, family: Metric, samples: Sequence[Sample], started_ns: int, now_ns: int) -> "Told":
     from opentelemetry.sdk.metrics.export import Metric as Told
 
     kinds: Mapping[str, Callable[[Iterable[Sample], int, int], Sum | Gauge | Histogram]]
     kinds = {"counter": _sum, "histogram": _histogram}
-    data = kinds.get(family.type, _gauge)(family.samples, started_ns, now_ns)
-    return Told(NAMES.get(family.name, family.name), family.documentation, "", data)
+    data = kinds.get(family.type, _gauge)(samples, started_ns, now_ns)
+    return Told(name, family.documentation, "", data)
 
 
 def _sum(samples: Iterable[Sample], started_ns: int, now_ns: int) -> "Sum":

@@ -19,8 +19,8 @@ LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 REQUESTS = Counter("omni_requests_total", "Requests answered.", ("route", "method", "status"))
 LATENCY = Histogram(
     "omni_request_duration_seconds",
-    "From the request's head to the last byte sent.",
-    ("route",),
+    "From the request's head to the last byte sent; `model` is empty where none was asked.",
+    ("route", "model"),
     buckets=LATENCY_BUCKETS_S,
 )
 OVERHEAD = Histogram(
@@ -32,10 +32,6 @@ TOKENS = Counter("omni_tokens_total", "Tokens that upstreams reported.", ("tenan
 TOKENS_EACH = Histogram(
     "omni_request_tokens", "Tokens of one request, as upstreams reported them.", ("model", "direction"),
     buckets=tuple(4**power for power in range(14)),
-)  # fmt: skip
-MODEL_LATENCY = Histogram(
-    "omni_model_request_duration_seconds", "As omni_request_duration_seconds, of requests to a model.", ("model",),
-    buckets=LATENCY_BUCKETS_S,
 )  # fmt: skip
 COST = Counter("omni_cost_usd_total", "Dollars that answers cost, by whom and for what.", ("tenant", "model"))
 BUDGET_REFUSALS = Counter(
@@ -153,13 +149,11 @@ def series(metric: M, *labels: str) -> M:
     return metric.labels(*labels)
 
 
-def count_use(tenant: str, model: str, tokens_in: int, tokens_out: int, seconds: float) -> None:
-    """Of a request to a model, when it has ended."""
-    series(MODEL_LATENCY, model).observe(seconds)
-    if tokens_in or tokens_out:
-        for direction, tokens in (("input", tokens_in), ("output", tokens_out)):
-            series(TOKENS, tenant, model, direction).inc(tokens)
-            series(TOKENS_EACH, model, direction).observe(tokens)
+def count_tokens(tenant: str, model: str, tokens_in: int, tokens_out: int) -> None:
+    """Those of one request."""
+    for direction, tokens in (("input", tokens_in), ("output", tokens_out)):
+        series(TOKENS, tenant, model, direction).inc(tokens)
+        series(TOKENS_EACH, model, direction).observe(tokens)
 
 
 def exposition() -> tuple[bytes, str]:

@@ -18,6 +18,6 @@ class Measure:
         finally:
             status = str(exchange.status or CLIENT_CLOSED_REQUEST)
             series(telemetry.REQUESTS, exchange.route_name, exchange.method, status).inc()
-            series(telemetry.LATENCY, exchange.route_name).observe(self._now() - exchange.started)
+            series(telemetry.LATENCY, exchange.route_name, exchange.model).observe(self._now() - exchange.started)
             if exchange.sent_at:
                 series(telemetry.OVERHEAD, exchange.route_name).observe(exchange.sent_at - exchange.started)

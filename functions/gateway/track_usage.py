@@ -53,12 +53,12 @@ class TrackUsage:
         finally:
             if caller := exchange.caller:
                 series(telemetry.TENANT_REQUESTS, caller.tenant, exchange.model, exchange.route_name).inc()
-                if model := exchange.model:
-                    seconds = self._clock.monotonic() - exchange.started
-                    telemetry.count_use(caller.tenant, model, exchange.tokens_in, exchange.tokens_out, seconds)
-                    self._keep(self._row(exchange, caller.tenant, caller.key_id, seconds))
+                if exchange.tokens_in or exchange.tokens_out:
+                    telemetry.count_tokens(caller.tenant, exchange.model, exchange.tokens_in, exchange.tokens_out)
+                if exchange.model:
+                    self._keep(self._row(exchange, caller.tenant, caller.key_id))
 
-    def _row(self, exchange: Exchange, tenant: str, key_id: str, seconds: float) -> UsageRow:
+    def _row(self, exchange: Exchange, tenant: str, key_id: str) -> UsageRow:
         return UsageRow(
             self._clock.now(),
             exchange.request_id,
@@ -71,7 +71,7 @@ class TrackUsage:
             exchange.tokens_cached,
             exchange.tokens_out,
             exchange.cost,
-            round(seconds * 1000, 2),
+            round((self._clock.monotonic() - exchange.started) * 1000, 2),
             exchange.answered_from,
         )
 

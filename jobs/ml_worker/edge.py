@@ -111,7 +111,7 @@ class Edge:
         facts.measure(ended)
         facts.write(self._request_log, ended, self._settings.slow_request_s)
         if not self._settings.run_as_internal:  # otherwise the gateway has counted it
-            facts.track_usage(ended)
+            facts.track_usage()
 
     async def _response(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
         try:

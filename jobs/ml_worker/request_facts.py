@@ -26,14 +26,13 @@ class RequestFacts:
 
     def measure(self, ended: float) -> None:
         series(telemetry.REQUESTS, self.route, self.method, str(self.status)).inc()
-        series(telemetry.LATENCY, self.route).observe(ended - self.started)
+        series(telemetry.LATENCY, self.route, self.model).observe(ended - self.started)
 
-    def track_usage(self, ended: float) -> None:
+    def track_usage(self) -> None:
         if self.caller and self.model:
             tenant = self.caller.tenant
             series(telemetry.TENANT_REQUESTS, tenant, self.model, self.route).inc()
-            tokens_in, tokens_out = self.usage.prompt_tokens, self.usage.completion_tokens
-            telemetry.count_use(tenant, self.model, tokens_in, tokens_out, ended - self.started)
+            telemetry.count_tokens(tenant, self.model, self.usage.prompt_tokens, self.usage.completion_tokens)
 
     def write(self, log: RequestLog, ended: float, slow_s: float) -> None:
         """One line; neither keys nor bodies are in it."""

@@ -136,6 +136,6 @@ def _headers(request: flask.Request) -> dict[str, str]:
 def _measure(route: str, method: str, status: int, started: float, request_id_: str) -> None:
     elapsed_s = time.perf_counter() - started
     telemetry.REQUESTS.labels(route, method, status).inc()
-    telemetry.LATENCY.labels(route).observe(elapsed_s)
+    telemetry.LATENCY.labels(route, "").observe(elapsed_s)
     fields = {"request_id": request_id_, "route": route, "status": status, "ms": round(elapsed_s * 1000, 2)}
     log.info("request", extra={"fields": fields})
