@@ -11,7 +11,7 @@ from tests.gateway.conftest import CHAT
 from tests.security import gateway
 from tests.security.gateway import KEY, Gateway
 
-WARM, MORE, AT_ONCE = 1500, 6000, 16
+WARM, MORE, AT_ONCE = 1500, 4000, 16
 BODY_BYTES = 10_000
 MOST_KIB_EACH = 0.75
 """It falls to a tenth of that; a request that is kept, or its answer, would take more than its body."""
