@@ -20,8 +20,8 @@ STEPS: Mapping[str, Command] = {
     "imports": (f"{BIN}/lint-imports", "--no-logo"),
 }
 TESTS: Command = (f"{BIN}/pytest",)
-PROCESSES = max(2, min(4, os.cpu_count() or 2))
-"""Of tests. Two also where there is one processor, for many tests wait; not more than memory is sure to hold."""
+PROCESSES = min(4, 1 + (os.cpu_count() or 1))
+"""Of tests. One more than there are processors, for many tests wait; not more than memory is sure to hold."""
 AT_ONCE: Command = ("-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder")
 """tests/processes.py says what begins."""
 
