@@ -50,6 +50,24 @@ def test_a_trailer_is_no_header() -> None:
     assert [name for name, _ in headers] == ["host", "connection", "transfer-encoding"]
 
 
+@pytest.mark.parametrize("without_end", [b"0\r\nx: ", b"2;x=", b"0\r\n"])
+@pytest.mark.parametrize("path", [b"/a", b"/early"])
+def test_what_stands_around_a_body_is_bounded_as_a_head_is(path: bytes, without_end: bytes) -> None:
+    """The parser gathers a trailer's value as it comes, which takes the longer the more of it is there."""
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n" % path
+    line = b"a" * 64 if b":" in without_end or b";" in without_end else b"a: b\r\n"
+    answer = said_to(head, without_end, line * (MOST_HEAD_BYTES // len(line) + 1), application=echo, pause_s=0.1)
+    assert re.findall(rb"HTTP/1.1 ([0-9]+)", answer)[-1] == b"431"
+    assert json.loads(answer.rpartition(b"\r\n\r\n")[2])["error"]["code"] == "headers_too_large"
+
+
+def test_a_large_body_in_small_chunks_is_no_head() -> None:
+    head = b"POST /a HTTP/1.1\r\nhost: x\r\n" + CLOSE + b"transfer-encoding: chunked\r\n\r\n"
+    chunks = b"1\r\nx\r\n" * (MOST_HEAD_BYTES // 2)
+    [[_, _, _, body]] = echoes(said_to(head, chunks, b"0\r\nx-a: 1\r\n\r\n", application=echo))
+    assert len(body) == MOST_HEAD_BYTES // 2
+
+
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
 @pytest.mark.parametrize("size", [0, 2, 200_000])
 def test_another_protocol_is_declined_and_the_request_answered_with_its_body(protocol: bytes, size: int) -> None:

@@ -21,7 +21,8 @@ from shared.web.asgi import Message, RawHeaders
 from shared.web.http1.answering import Answering, refusal
 
 MOST_HEAD_BYTES = 256 * 1024
-"""More than the gateway lets pass: those between are answered by it, in the one error shape."""
+"""More than the gateway lets pass: those between are answered by it, in the one error shape. So much may also come of a
+body without a byte of it: trailers, and what stands beside the sizes of chunks."""
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -49,7 +50,7 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers: RawHeaders = []
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._read_bytes = 0
         self._reading: Answering | None = None
         """The request that is arriving, once its head is there."""
         self._current: Answering | None = None
@@ -89,13 +90,12 @@ class HttpConnection(asyncio.Protocol):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        size = len(data)
+        self._read_bytes = len(data)
+        self._head_bytes += self._read_bytes
         while data and not self._last_words:
             data = self._fed(data)
-        if self._in_head:
-            self._head_bytes += size
-            if self._head_bytes > MOST_HEAD_BYTES:
-                self._refuse(HeadersTooLarge(f"The request head may have {MOST_HEAD_BYTES} bytes at most."))
+        if self._head_bytes > MOST_HEAD_BYTES and (self._in_head or self._reading):
+            self._refuse(HeadersTooLarge(f"Head and trailers may have {MOST_HEAD_BYTES} bytes each at most."))
 
     def pause_writing(self) -> None:
         self.drained = self.drained or asyncio.Event()
@@ -116,7 +116,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url, self._headers = b"", []
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes = True, self._read_bytes
         self._due = inf if self._current else self._loop.time() + self.head_s
 
     def on_url(self, part: bytes) -> None:
@@ -143,6 +143,7 @@ class HttpConnection(asyncio.Protocol):
             self._answer(self._reading)
 
     def on_body(self, part: bytes) -> None:
+        self._head_bytes = 0
         if self._reading:
             self._reading.feed(part)
 
