@@ -102,6 +102,8 @@ def test_a_caller_who_waits_for_leave_to_send_gets_it_when_the_body_is_wanted() 
     answer = said_to(head % b"/a", b"{}", application=echo, pause_s=0.1)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert said_to(head % b"/early", application=echo).startswith(b"HTTP/1.1 200 OK\r\n")
+    old = (head % b"/a").replace(b"HTTP/1.1", b"HTTP/1.0")  # which knew no answers but the last
+    assert said_to(old, b"{}", application=echo, pause_s=0.1).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.parametrize("value", [b"a\r\nx-evil: 1", b"a\nx-evil: 1", b"a\0"])

@@ -132,7 +132,9 @@ class HttpConnection(asyncio.Protocol):
         version = self._parser.get_http_version()
         _require_host(self._headers, version)
         scope = self._scope()
-        expects_continue = any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers)
+        expects_continue = version == "1.1" and any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
+        )
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
         self._in_head, self._due = False, inf
         self._reading = Answering(self, scope, keep_alive=keep_alive, expects_continue=expects_continue)
