@@ -1,7 +1,5 @@
 """Reads a request's body within its bounds of size and time, and decodes what the gateway must know of it."""
 
-from typing import Any
-
 import msgspec
 
 from functions.gateway.exchange import Exchange
@@ -115,8 +113,9 @@ def changed(content: bytes, model: str, *, ask_for_usage: bool) -> bytes:
     fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     if ask_for_usage:
-        options = msgspec.json.decode(fields.get(STREAM_OPTIONS, b"null"), type=dict[str, Any] | None)
-        fields[STREAM_OPTIONS] = msgspec.Raw(msgspec.json.encode((options or {}) | {"include_usage": True}))
+        options = msgspec.json.decode(fields.get(STREAM_OPTIONS, b"null"), type=dict[str, msgspec.Raw] | None)
+        options = (options or {}) | {"include_usage": msgspec.Raw(b"true")}
+        fields[STREAM_OPTIONS] = msgspec.Raw(msgspec.json.encode(options))
     return msgspec.json.encode(fields)
 
 

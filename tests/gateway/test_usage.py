@@ -62,6 +62,13 @@ def test_servers_elsewhere_are_asked_to_count_streams(world: World) -> None:
     assert "stream_options" not in json.loads(world.upstream.requests[-1].body)
 
 
+def test_what_else_stands_in_the_options_of_a_stream_passes_through_as_it_came(world: World) -> None:
+    """Python has no number for it, and the caller's own input may not be a failure of ours."""
+    content = b'{"model":"elsewhere","stream":true,"messages":[],"stream_options":{"more":1e999}}'
+    assert world.request("POST", "/v1/chat/completions", content=content).status_code == 200
+    assert b'"stream_options":{"more":1e999,"include_usage":true}' in world.upstream.requests[0].body
+
+
 def test_a_server_that_knows_no_stream_options_is_left_alone(tmp_path: Path) -> None:
     row = '[[model]]\nid = "plain"\nupstreams = [{ url = "https://x.example/v1", stream_usage = false }]\n'
     world = World(tmp_path, limits=row)
