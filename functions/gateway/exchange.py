@@ -113,11 +113,15 @@ class Exchange:
         return self.headers.get(name, b"").decode("latin-1")
 
     def _id_of_its_own(self) -> str:
-        """The caller's, unless it is the key that it sends, which would be logged and told to upstreams."""
+        """The caller's, unless it is of the key that it sends, or has it in it: it is logged and told to upstreams."""
         given = self.header(b"x-request-id")
         if len(given) < SHORTEST_KEY:
             return given
-        return "" if any(given in self.header(name) for name in (b"authorization", b"x-api-key")) else given
+        for sent in (self.header(b"authorization"), self.header(b"x-api-key")):
+            key = sent.rpartition(" ")[2]
+            if given in sent or (len(key) >= SHORTEST_KEY and key in given):
+                return ""
+        return given
 
     def header_lines(self, name: bytes) -> str:
         """All lines of a request header, in their order, joined by commas."""

@@ -61,6 +61,15 @@ def test_a_malformed_request_id_or_a_key_is_replaced(world: World, given: str) -
     assert response.headers["x-request-id"].startswith("req_")
 
 
+@pytest.mark.parametrize("header", [{"x-api-key": "prod-key-acme-1"}, {"authorization": "Bearer prod-key-acme-1"}])
+@pytest.mark.parametrize("given", ["prod-key-acme-1", "job-prod-key-acme-1", "prod-key-acme"])
+def test_a_request_id_with_the_callers_key_in_it_is_replaced(world: World, given: str, header: dict[str, str]) -> None:
+    headers = header | {"x-request-id": given}
+    response = world.request("POST", "/v1/chat/completions", None, json=CHAT, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["x-request-id"].startswith("req_")
+
+
 def test_platform_headers_from_outside_go_nowhere(world: World) -> None:
     world.request("POST", "/v1/chat/completions", json=CHAT, headers={"x-omni-caller": "forged", "x-omni-x": "1"})
     sent = dict(world.upstream.requests[0].headers)
