@@ -30,6 +30,8 @@ class _Reader:
         self._question, self._words = question, words
         self._socket = socket.create_connection(("127.0.0.1", question.port), SILENCE_S)
         self._parts: list[bytes] = []
+        self._end = b""
+        """The last bytes that came: the end may come in two parts."""
         self._began = self._first = 0.0
 
     def fileno(self) -> int:
@@ -48,7 +50,8 @@ class _Reader:
         self._parts.append(part)
         if not self._first and WORD in part:
             self._first = time.perf_counter()
-        return not part or part.endswith(LAST_CHUNK)
+        self._end = (self._end + part)[-len(LAST_CHUNK) :]
+        return not part or self._end == LAST_CHUNK
 
     def told(self) -> Told:
         now = time.perf_counter()
