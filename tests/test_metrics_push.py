@@ -52,9 +52,9 @@ def test_counters_gauges_and_histograms_are_pushed_as_they_stand() -> None:
         each for each in found["gen_ai.server.time_to_first_token"].histogram.data_points if _of(each) == "pushed"
     ]
     assert (first.count, round(first.sum, 3)) == (4, 4040.006)
-    seconds = {_of(each): each.sum for each in found["gen_ai.server.request.duration"].histogram.data_points}
-    assert seconds["pushed"] == 0.2
-    assert "" not in seconds
+    durations = {_of(each): each.sum for each in found["gen_ai.server.request.duration"].histogram.data_points}
+    assert durations["pushed"] == 0.2
+    assert "" not in durations
     tokens = found["gen_ai.client.token.usage"].histogram.data_points
     tokens_by_type = {_of(each, "gen_ai.token.type"): each.sum for each in tokens if _of(each) == "pushed"}
     assert tokens_by_type == {"input": 20, "output": 3}
