@@ -1,5 +1,7 @@
 """Reads a request's body within its bounds of size and time, and decodes what the gateway must know of it."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from functions.gateway.exchange import Exchange
@@ -34,11 +36,6 @@ class Inference(msgspec.Struct):
     n: float | None = None
     best_of: float | None = None
     prompt: msgspec.Raw = msgspec.Raw()
-    models: None = None
-    fallbacks: None = None
-    base_url: None = None
-    api_base: None = None
-    api_key: None = None
 
     @property
     def wants_usage(self) -> bool:
@@ -48,7 +45,9 @@ class Inference(msgspec.Struct):
 
 OPERATORS_CHOICE = frozenset({"models", "fallbacks", "base_url", "api_base", "api_key"})
 """Fields by which routers upstream (OpenRouter, LiteLLM) let a caller choose another model, server or account."""
+READ = frozenset(Inference.__struct_fields__)
 _decode_inference = msgspec.json.Decoder(Inference).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 async def read(exchange: Exchange, settings: Settings) -> bytes:
@@ -74,11 +73,13 @@ def inference(body: bytes, max_depth: int) -> Inference:
     check_text(body)
     check_structure(body, max_depth)
     try:
-        return _decode_inference(body)
+        asked = _decode_inference(body)
+        _require_plain_names(_decode_fields(body))
     except msgspec.ValidationError as error:
         raise _invalid_field(str(error)) from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}", code="invalid_json") from None
+    return asked
 
 
 def check_text(body: bytes) -> None:
@@ -110,7 +111,7 @@ def may_name_two_models(content: bytes) -> bool:
 def changed(content: bytes, model: str, *, ask_for_usage: bool) -> bytes:
     """The same request under another name of the model; every other field stays as it came, or with the wish to be told
     the token counts of a stream."""
-    fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    fields = _decode_fields(content)
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     if ask_for_usage:
         options = msgspec.json.decode(fields.get(STREAM_OPTIONS, b"null"), type=dict[str, msgspec.Raw] | None)
@@ -119,14 +120,22 @@ def changed(content: bytes, model: str, *, ask_for_usage: bool) -> bytes:
     return msgspec.json.encode(fields)
 
 
+def _require_plain_names(fields: Mapping[str, msgspec.Raw]) -> None:
+    """InvalidRequest when an upstream might be told more than the gateway was: some read names whatever their case."""
+    for name, value in fields.items():
+        folded = name.casefold()
+        if folded in OPERATORS_CHOICE and bytes(value) != b"null":
+            text = f"'{name}' is not taken: who answers, and by whose key, is for the operator to say."
+            raise InvalidRequest(text, param=name, code="unsupported_parameter")
+        if folded in READ and name not in READ:
+            raise InvalidRequest(f"'{name}' is not taken: write '{folded}'.", param=name, code="unsupported_parameter")
+
+
 def _invalid_field(text: str) -> InvalidRequest:
     """msgspec's `Expected `str`, got `int` - at `$.model`` as our error, with the field in `param`."""
     problem, _, place = text.partition(" - at `$")
     if missing := problem.removeprefix("Object missing required field `").rstrip("`") if "missing" in problem else "":
         return InvalidRequest(f"'{missing}' is required.", param=missing, code="missing_field")
     param = place.rstrip("`").lstrip(".") or None
-    if param in OPERATORS_CHOICE:
-        text = f"'{param}' is not taken: who answers, and by whose key, is for the operator to say."
-        return InvalidRequest(text, param=param, code="unsupported_parameter")
     where = f"'{param}'" if param else "The body"
     return InvalidRequest(f"{where} is not valid: {problem.replace('`', '')}.", param=param)

@@ -23,6 +23,10 @@ BAD_BODIES: list[tuple[bytes, str, str | None]] = [
     (b'{"model": "small", "api_base": "http://evil"}', "unsupported_parameter", "api_base"),
     (b'{"model": "small", "base_url": "http://evil"}', "unsupported_parameter", "base_url"),
     (b'{"model": "small", "api_key": "sk-1"}', "unsupported_parameter", "api_key"),
+    (b'{"model": "small", "Model": "large"}', "unsupported_parameter", "Model"),
+    (b'{"model": "small", "max_tokens": 1, "MAX_TOKENS": 8000}', "unsupported_parameter", "MAX_TOKENS"),
+    ('{"model": "small", "api_\u212aey": "sk-1"}'.encode(), "unsupported_parameter", "api_\u212aey"),
+    (b'{"model": "small"' + b',"x":1' * 100_000 + b"}", "too_many_values", None),
     (b'{"model": "small", "x": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "too_deep", None),
 ]
 
