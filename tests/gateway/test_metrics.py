@@ -8,11 +8,12 @@ from tests.gateway.answers import WHOLE
 from tests.gateway.conftest import COMPLETION, World
 
 ROUTE = {"route": "chat_completions"}
+OF_A_MODEL = {**ROUTE, "model": "small"}
 
 
-def seconds(name: str) -> tuple[float, float]:
+def seconds(name: str, labels: dict[str, str] = ROUTE) -> tuple[float, float]:
     """How many were measured, and their sum."""
-    count, total = (REGISTRY.get_sample_value(f"omni_{name}_{what}", ROUTE) for what in ("count", "sum"))
+    count, total = (REGISTRY.get_sample_value(f"omni_{name}_{what}", labels) for what in ("count", "sum"))
     return count or 0, total or 0
 
 
@@ -22,9 +23,9 @@ def test_the_overhead_of_a_request_leaves_out_what_its_upstream_took(world: Worl
         return FakeResponse.json(COMPLETION)
 
     world.answers(slow)
-    before = seconds("overhead_seconds"), seconds("request_duration_seconds")
+    before = seconds("overhead_seconds"), seconds("request_duration_seconds", OF_A_MODEL)
     assert world.chat().status_code == 200
-    after = seconds("overhead_seconds"), seconds("request_duration_seconds")
+    after = seconds("overhead_seconds"), seconds("request_duration_seconds", OF_A_MODEL)
     assert [now[0] - then[0] for now, then in zip(after, before, strict=True)] == [1, 1]
     assert [round(now[1] - then[1], 3) for now, then in zip(after, before, strict=True)] == [0, 5]
 
