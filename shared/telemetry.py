@@ -65,7 +65,7 @@ JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final s
 WEBHOOK_ATTEMPTS = Counter("omni_webhook_attempts_total", "Webhooks sent, by what came of it.", ("outcome",))
 QUEUE_DEPTH = Gauge(
     "omni_queue_depth",
-    "Jobs that have not ended, up to 100,000, as this process last counted: in flight, and waiting for their turn.",
+    "Jobs that have not ended, up to 100,000 a lane, as the schedule jobs_sweep counted them last.",
     ("lane",),
 )
 JOBS_RUNNING = Gauge("omni_jobs_running", "Jobs this process runs now.")

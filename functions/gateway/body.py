@@ -45,7 +45,7 @@ class Inference(msgspec.Struct):
 
 OPERATORS_CHOICE = frozenset({"models", "fallbacks", "base_url", "api_base", "api_key"})
 """Fields by which routers upstream (OpenRouter, LiteLLM) let a caller choose another model, server or account."""
-READ = frozenset(Inference.__struct_fields__)
+FIELDS = frozenset(Inference.__struct_fields__)
 _decode_inference = msgspec.json.Decoder(Inference).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -127,7 +127,7 @@ def _require_plain_names(fields: Mapping[str, msgspec.Raw]) -> None:
         if folded in OPERATORS_CHOICE and bytes(value) != b"null":
             text = f"'{name}' is not taken: who answers, and by whose key, is for the operator to say."
             raise InvalidRequest(text, param=name, code="unsupported_parameter")
-        if folded in READ and name not in READ:
+        if folded in FIELDS and name not in FIELDS:
             raise InvalidRequest(f"'{name}' is not taken: write '{folded}'.", param=name, code="unsupported_parameter")
 
 

@@ -55,23 +55,25 @@ class Prefer:
         if route.kind == "inference" and wanted.respond_async:
             require_scope(caller, Scope.JOBS)
             content = await body.read(exchange, self._settings)
-            exchange.model = (await body.asked(exchange, self._settings)).model
+            model = (await body.asked(exchange, self._settings)).model
             order = _encode({"task": route.name, "input": msgspec.Raw(content)})
-            await self._make(exchange, caller, order, wanted, for_answer=True)
+            await self._make(exchange, caller, order, wanted, model)
         elif route.name == CREATE and wanted.wait_s:
             order = await body.read(exchange, self._settings)
-            await self._make(exchange, caller, order, replace(wanted, respond_async=False), for_answer=False)
+            await self._make(exchange, caller, order, replace(wanted, respond_async=False))
         else:
             await proceed(exchange)
 
     async def _make(
-        self, exchange: Exchange, caller: Caller, order: bytes, wanted: Preferences, *, for_answer: bool
+        self, exchange: Exchange, caller: Caller, order: bytes, wanted: Preferences, model: str = ""
     ) -> None:
-        """Makes the job and answers for it. `for_answer`: its result is the answer, as if there were no job."""
+        """Makes the job and answers for it. With a `model` its result is the answer, as if there were no job."""
+        for_answer = bool(model)
         with CallerWatch(exchange):
             answer = await self._functions.ask(exchange, self._create, caller, order)
             if answer.status != self._create.status:
                 raise _refusal(answer, for_answer=for_answer)
+            exchange.model = model  # now that it is known to be one: metrics grow with every name
             reply = Reply(answer.status, answer.body, answer.headers)
             if wanted.wait_s:
                 reply = await self._waited(caller, answer, wanted.wait_s, for_answer=for_answer)

@@ -34,7 +34,7 @@ TENANTS_AT_ONCE = 100
 MOST_TRIED = 200
 """How many waiting jobs are looked at for one that others did not take meanwhile, and that can be read."""
 MOST_COUNTED = 100_000
-"""In flight or waiting: a count is a read for each thousand."""
+"""In a lane: a count is a read for each thousand."""
 MOST_ROUNDS = 10
 """How often a thread goes on for others before its own answer is due."""
 
@@ -117,12 +117,12 @@ class Turns:
 
     def count(self) -> None:
         """Tells how many jobs have not ended: a few reads, whoever they belong to."""
-        waiting, unfinished = (
-            self._store.count(Query(JOBS, (("lane", ">", lane),), "lane", limit=MOST_COUNTED))
-            for lane in (WAITING, IN_FLIGHT)
-        )
-        series(telemetry.QUEUE_DEPTH, "waiting").set(waiting)
-        series(telemetry.QUEUE_DEPTH, "in_flight").set(unfinished - waiting)
+        lanes = {
+            "in_flight": Query(JOBS, (("lane", ">", IN_FLIGHT), ("lane", "<", WAITING)), "lane", limit=MOST_COUNTED),
+            "waiting": Query(JOBS, (("lane", ">", WAITING),), "lane", limit=MOST_COUNTED),
+        }
+        for name, lane in lanes.items():
+            series(telemetry.QUEUE_DEPTH, name).set(self._store.count(lane))
 
     def round(self, let_in: LetIn) -> Report:
         """Lets in what there is room for, tenant by tenant in turn, as many at a time as each one's weight."""

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared import telemetry
 from shared.core.jobs import Failed, JobError, Outcome, Succeeded
 from shared.core.keys import Scope
 from tests.fakes import FakeResponse
@@ -118,6 +119,12 @@ def test_400_names_the_field_as_the_caller_wrote_it(
     response = world.request("POST", PATH, json=CHAT, headers=ASYNC)
     assert problem(response) == (400, refusal["code"], param)
     assert message in response.json()["error"]["message"]
+
+
+def test_a_model_that_is_none_gets_no_metrics_of_its_own(world: JobWorld) -> None:
+    world.answers(lambda _: FakeResponse.json({"error": {"message": "None.", "type": "x", "code": "x"}}, 404))
+    assert world.request("POST", PATH, json=CHAT | {"model": "made-up"}, headers=ASYNC).status_code == 404
+    assert "made-up" not in telemetry.exposition()[0].decode()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"model": 5}', b"\xff", b'{"model":"small"}}, "task": "x"'])

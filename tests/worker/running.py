@@ -50,7 +50,7 @@ class RunningWorker:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._reader = threading.Thread(target=self._read_log)
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         return self
 
@@ -105,7 +105,8 @@ class RunningWorker:
             self._process.wait()
             raise
         finally:
-            self._reader.join(within_s)  # what a worker leaves behind may keep its standard error open
+            self._reader.join(within_s)
+            assert not self._reader.is_alive(), "something that the worker left behind has its standard error open"
             if self._process.stderr:
                 self._process.stderr.close()
 
