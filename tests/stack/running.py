@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import openai
+
 from tests.conftest import SECRETS, SETTINGS
 from tests.engine_under_test import START_S
 from tests.waiting import wait_until
@@ -70,6 +72,12 @@ class RunningStack:
     def pid(self) -> int:
         """The supervisor's."""
         return self._process.pid
+
+    def openai(self, api_key: str = "") -> openai.OpenAI:
+        """The official client, with the stack's own key unless another is given. It has to be closed."""
+        return openai.OpenAI(
+            base_url=f"{self.base_url}/v1", api_key=api_key or self.api_key, max_retries=0, timeout=120
+        )
 
     @property
     def api_key(self) -> str:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,10 @@ EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 FINAL = {"completed", "failed", "expired", "cancelled"}
 
 
-def client_of(stack: RunningStack) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{stack.base_url}/v1", api_key=stack.api_key, max_retries=0)
-
-
 @pytest.fixture(scope="module")
-def client(stack: RunningStack) -> openai.OpenAI:
-    return client_of(stack)
+def client(stack: RunningStack) -> Iterator[openai.OpenAI]:
+    with stack.openai() as client:
+        yield client
 
 
 def requests(count: int, max_tokens: int = 4) -> bytes:
@@ -115,8 +113,7 @@ def test_a_cancelled_batch_gives_out_what_was_answered(client: openai.OpenAI) ->
 
 @pytest.mark.timeout(300)
 def test_a_batch_outlives_its_worker_and_is_finished_by_a_cloud_run_job(tmp_path: Path) -> None:
-    with RunningStack(tmp_path / "state", free_port(), OMNI_LEASE_S="2") as stack:
-        client = client_of(stack)
+    with RunningStack(tmp_path / "state", free_port(), OMNI_LEASE_S="2") as stack, stack.openai() as client:
         batch_id = begun(client, requests(120, max_tokens=8))
         wait_until(lambda: client.batches.retrieve(batch_id).status == "in_progress", description="the batch running")
         os.kill(stack.starts("worker")[-1], signal.SIGKILL)

@@ -1,6 +1,7 @@
 """The official OpenAI client, unmodified, against the whole platform and its real model."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -14,8 +15,9 @@ HELLO: Any = [{"role": "user", "content": "Say hello."}]
 
 
 @pytest.fixture(scope="module")
-def client(stack: RunningStack) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{stack.base_url}/v1", api_key=stack.api_key, max_retries=0)
+def client(stack: RunningStack) -> Iterator[openai.OpenAI]:
+    with stack.openai() as client:
+        yield client
 
 
 def test_it_lists_and_gets_models(client: openai.OpenAI) -> None:
@@ -116,6 +118,5 @@ def test_mistakes_are_the_clients_own_errors(
 
 
 def test_a_wrong_key_is_the_clients_authentication_error(stack: RunningStack) -> None:
-    stranger = openai.OpenAI(base_url=f"{stack.base_url}/v1", api_key="wrong", max_retries=0)
-    with pytest.raises(openai.AuthenticationError):
+    with stack.openai(api_key="wrong") as stranger, pytest.raises(openai.AuthenticationError):
         stranger.models.list()

@@ -28,8 +28,8 @@ def borrower(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> I
     catalogue: Path = folder / "models.toml"
     catalogue.write_text(CATALOGUE.format(url=stack.base_url, model=MODEL))
     settings = {"OMNI_MODELS_FILE": str(catalogue), "LENDERS_KEY": stack.api_key, "WRONG_KEY": "wrong"}
-    with RunningStack(folder / "state", free_port(), model="none", **settings) as running:
-        yield openai.OpenAI(base_url=f"{running.base_url}/v1", api_key=running.api_key, max_retries=0)
+    with RunningStack(folder / "state", free_port(), model="none", **settings) as running, running.openai() as client:
+        yield client
 
 
 def test_it_answers_whole(borrower: openai.OpenAI) -> None:

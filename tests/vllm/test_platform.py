@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 import httpx
-import openai
 import pytest
 
 from tests.stack.running import RunningStack
@@ -20,10 +19,6 @@ MODEL = "smollm2-135m-instruct"
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 TOKENS = 64
 ROUNDS = 3
-
-
-def client(stack: RunningStack) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{stack.base_url}/v1", api_key=stack.api_key, max_retries=0, timeout=120)
 
 
 def http(stack: RunningStack) -> httpx.Client:
@@ -61,7 +56,7 @@ def _descends(pid: int, ancestor: int) -> bool:
 
 
 def test_a_conversation_is_answered(stack: RunningStack) -> None:
-    with client(stack) as openai_client:
+    with stack.openai() as openai_client:
         answer = openai_client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=8)
     assert answer.choices[0].message.content
     assert answer.usage
@@ -69,7 +64,7 @@ def test_a_conversation_is_answered(stack: RunningStack) -> None:
 
 
 def test_a_stream_is_counted(stack: RunningStack) -> None:
-    with client(stack) as openai_client:
+    with stack.openai() as openai_client:
         stream = openai_client.chat.completions.create(
             model=MODEL, messages=HELLO, max_tokens=8, stream=True, stream_options={"include_usage": True}
         )
@@ -87,7 +82,7 @@ def test_an_answer_keeps_to_a_schema(stack: RunningStack) -> None:
         "additionalProperties": False,
     }
     wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
-    with client(stack) as openai_client:
+    with stack.openai() as openai_client:
         answer = openai_client.chat.completions.create(
             model=MODEL, messages=HELLO, max_tokens=60, response_format=wanted, temperature=0
         )
