@@ -53,12 +53,12 @@ class Scheduler:
         request = OutgoingRequest("POST", url, [(signing.HEADER, self._sign())], b"", route.timeout_s)
         try:
             async with self._upstream.send(request) as response:
-                answer = await response.read()
+                status, answer = response.status, await response.read()
         except UpstreamError as error:
             log.error("schedule failed", extra={"fields": {"schedule": route.name, "reason": str(error)}})
             return
-        level = logging.INFO if response.status < 300 else logging.ERROR
-        fields = {"schedule": route.name, "status": response.status, "answer": answer[:500].decode(errors="replace")}
+        level = logging.INFO if status < 300 else logging.ERROR
+        fields = {"schedule": route.name, "status": status, "answer": answer[:500].decode(errors="replace")}
         log.log(level, "schedule called", extra={"fields": fields})
 
 

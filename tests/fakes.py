@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -73,7 +74,9 @@ class FakeUpstream:
         answer = self.answer(request)
         if isinstance(answer, UpstreamError):
             raise answer
-        yield answer
+        response = copy(answer)
+        yield response
+        response.status = 0  # the real one's connection is another exchange's by then
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -51,7 +51,8 @@ class Response(Protocol):
 
 class Upstream(Protocol):
     def send(self, request: OutgoingRequest) -> AbstractAsyncContextManager[Response]:
-        """Sends the request and gives the response once its status is known; leaving the context ends the exchange.
+        """Sends the request and gives the response once its status is known; leaving the context ends the exchange,
+        and the response says nothing any more.
 
         Raises ConnectFailed, TimedOut or BrokenOff, here and while the body is read.
         """
