@@ -51,7 +51,7 @@ class Process:
                 cwd=program.folder,
                 process_group=0,
             )
-        except BaseException:
+        except BaseException:  # whatever it is, also a stop: the pipe would stay open
             os.close(ours)
             raise
         finally:
