@@ -84,8 +84,8 @@ class EngineClient:
         with _failures_named():
             async with self._upstream.send(self._request(path, body)) as response:
                 content = await response.read()
-        if response.status >= 400:
-            raise refusals.from_answer(response.status, content, prompt_field(asked))
+                if response.status >= 400:
+                    raise refusals.from_answer(response.status, content, prompt_field(asked))
         try:
             return msgspec.json.decode(content, type=dict[str, Any])
         except msgspec.DecodeError as error:
