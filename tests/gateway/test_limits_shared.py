@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from shared.redis import connect
 from shared.settings import SettingsError
 from shared.wiring import LIMITER_TIMEOUT_S
 from tests.fakes import FakeClock, FakeResponse
@@ -27,8 +29,10 @@ strict = true
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with running(tmp_path) as server:
+def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """Whoever connects while a test runs is closed after it."""
+    with running(tmp_path) as server, ExitStack() as clients:
+        monkeypatch.setattr("shared.redis.connect", lambda *options: clients.enter_context(connect(*options)))
         yield server
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from functions.gateway.flight import Flight
 from functions.gateway.recording import MOST_BYTES
@@ -17,7 +18,7 @@ from tests.fakes import FakeResponse
 from tests.gateway.answers import STREAM, answer, tokens_out
 from tests.gateway.calls import Call, GatedUpstream, bare_exchange, never, until
 from tests.gateway.conftest import World
-from tests.redis_server import RedisServer, running
+from tests.redis_server import running
 
 WHOLE = {"temperature": 0}
 STREAMED = WHOLE | {"stream": True, "stream_options": {"include_usage": True}}
@@ -146,9 +147,9 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event_for_all(tmp_path: Pat
 
 
 def test_two_instances_that_share_a_redis_ask_the_model_once(tmp_path: Path) -> None:
-    async def run(server: RedisServer) -> None:
+    async def run(clients: list[Redis]) -> None:
         upstream = GatedUpstream(answer)
-        worlds = [World(tmp_path, upstream, cache=RedisCache(server.client())) for _ in range(2)]
+        worlds = [World(tmp_path, upstream, cache=RedisCache(client)) for client in clients]
         calls = [Call(worlds[n % 2], WHOLE) for n in range(20)]
         await until(lambda: upstream.requests, "the model is asked")
         await asyncio.sleep(0.3)  # time for a second one, if there were
@@ -156,8 +157,8 @@ def test_two_instances_that_share_a_redis_ask_the_model_once(tmp_path: Path) -> 
         bodies = {(await call.done()).body for call in calls}
         assert (len(bodies), len(upstream.requests)) == (1, 1)
 
-    with running(tmp_path) as server:
-        asyncio.run(run(server))
+    with running(tmp_path) as server, server.client() as one, server.client() as other:
+        asyncio.run(run([one, other]))
 
 
 def test_a_stampede_costs_one_call_also_when_redis_is_away(tmp_path: Path) -> None:

@@ -41,9 +41,16 @@ def part(content: bytes, *, more: bool = True) -> dict[str, Any]:
 async def serving(application: Any, head_s: float = 10, idle_s: int = 5) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     """The server and its port."""
     protocol = http_protocol(head_s)
-    server = uvicorn.Server(
-        uvicorn.Config(application, port=0, http=protocol, log_config=None, lifespan="off", timeout_keep_alive=idle_s)
+    config = uvicorn.Config(
+        application,
+        port=0,
+        http=protocol,
+        log_config=None,
+        lifespan="off",
+        timeout_keep_alive=idle_s,
+        timeout_graceful_shutdown=20,
     )
+    server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:
         while not server.started:  # noqa: ASYNC110  (nothing tells when it is)

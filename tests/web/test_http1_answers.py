@@ -170,7 +170,10 @@ def test_a_broken_body_is_a_400_and_its_application_hears_that_nobody_is_there()
     assert heard == ["http.disconnect"]
 
 
-def test_an_application_hears_that_its_caller_has_left() -> None:
+@pytest.mark.parametrize(
+    "after_it", [b"", GET % b"/b", b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf"]
+)
+def test_an_application_hears_that_its_caller_has_left(after_it: bytes) -> None:
     async def run() -> list[str]:
         heard: list[str] = []
         done = asyncio.Event()
@@ -184,7 +187,7 @@ def test_an_application_hears_that_its_caller_has_left() -> None:
 
         async with serving(waiting) as (_, port):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(GET % b"/")
+            writer.write(GET % b"/a" + after_it)
             await writer.drain()
             await asyncio.sleep(0.05)
             writer.close()

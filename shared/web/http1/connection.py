@@ -23,6 +23,8 @@ from shared.web.http1.answering import Answering, refusal
 MOST_HEAD_BYTES = 256 * 1024
 """More than the gateway lets pass: those between are answered by it, in the one error shape. So much may also come of a
 body without a byte of it: trailers, and what stands beside the sizes of chunks."""
+MOST_WAITING = 1
+"""Requests that came before the answer to an earlier one. Who sends more is not read from, so is not seen to leave."""
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -140,7 +142,8 @@ class HttpConnection(asyncio.Protocol):
         self._reading = Answering(self, scope, keep_alive=keep_alive, expects_continue=expects_continue)
         if self._current:
             self._waiting.append(self._reading)
-            self.pause_reading()
+            if len(self._waiting) > MOST_WAITING:
+                self.pause_reading()
         else:
             self._answer(self._reading)
 
@@ -262,7 +265,9 @@ class HttpConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._is_paused and not (self._waiting or self._last_words or self._transport.is_closing()):
+        if self._last_words or self._transport.is_closing():
+            return
+        if self._is_paused and len(self._waiting) <= MOST_WAITING:
             self._is_paused = False
             self._transport.resume_reading()
 
