@@ -30,8 +30,8 @@ strict = true
 
 @pytest.fixture
 def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    """Whoever connects while a test runs is closed after it."""
-    with running(tmp_path) as server, ExitStack() as clients:
+    """Whoever connects while a test runs is closed after it, when nobody can connect again."""
+    with ExitStack() as clients, running(tmp_path) as server:
         monkeypatch.setattr("shared.redis.connect", lambda *options: clients.enter_context(connect(*options)))
         yield server
 
