@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,9 +68,12 @@ class RedisServer:
 
 @contextmanager
 def running(folder: Path) -> Iterator[RedisServer]:
+    """Whoever of this process has connected meanwhile is closed after it, when nobody can connect again."""
     server = RedisServer(folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    with ExitStack() as clients, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("shared.redis.connect", lambda *options: clients.enter_context(connect(*options)))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from shared.redis import connect
 from shared.settings import SettingsError
 from shared.wiring import LIMITER_TIMEOUT_S
 from tests.fakes import FakeClock, FakeResponse
@@ -29,10 +27,8 @@ strict = true
 
 
 @pytest.fixture
-def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    """Whoever connects while a test runs is closed after it, when nobody can connect again."""
-    with ExitStack() as clients, running(tmp_path) as server:
-        monkeypatch.setattr("shared.redis.connect", lambda *options: clients.enter_context(connect(*options)))
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with running(tmp_path) as server:
         yield server
 
 
