@@ -27,6 +27,9 @@ CHUNK_BYTES = 8 * PART_BYTES
 """What one request carries of a body in parts; a multiple of 256 KiB, as Cloud Storage wants it."""
 LONGEST_NAME = 1024
 """Bytes."""
+WITHOUT_BUCKET_METADATA = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
+"""Else the client asks for the bucket's own description, which nobody reads and who may use objects only is refused, in
+a thread that goes on trying for two minutes."""
 
 
 class GcsBlobs:
@@ -118,6 +121,7 @@ class GcsBlobs:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud.storage import Client
 
+        os.environ.setdefault(WITHOUT_BUCKET_METADATA, "true")
         if self._emulator:
             options = {"api_endpoint": self._emulator}
             credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
