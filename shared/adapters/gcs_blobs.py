@@ -28,8 +28,8 @@ CHUNK_BYTES = 8 * PART_BYTES
 LONGEST_NAME = 1024
 """Bytes."""
 WITHOUT_BUCKET_METADATA = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
-"""Else the client asks for the bucket's own description, which nobody reads and who may use objects only is refused, in
-a thread that goes on trying for two minutes."""
+"""Else the client asks for the bucket's own description, for traces that are off: an account that may use objects only
+is refused, and while the service fails a thread goes on asking when the client is closed."""
 
 
 class GcsBlobs:
