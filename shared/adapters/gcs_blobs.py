@@ -27,9 +27,6 @@ CHUNK_BYTES = 8 * PART_BYTES
 """What one request carries of a body in parts; a multiple of 256 KiB, as Cloud Storage wants it."""
 LONGEST_NAME = 1024
 """Bytes."""
-WITHOUT_BUCKET_METADATA = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
-"""Else the client asks for the bucket's own description, for traces that are off: an account that may use objects only
-is refused, and while the service fails a thread goes on asking when the client is closed."""
 
 
 class GcsBlobs:
@@ -121,12 +118,16 @@ class GcsBlobs:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud.storage import Client
 
-        os.environ.setdefault(WITHOUT_BUCKET_METADATA, "true")
         if self._emulator:
             options = {"api_endpoint": self._emulator}
             credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
-            return Client(self._project or "local", credentials, client_options=options).bucket(self._name)
-        return Client(self._project or None).bucket(self._name)
+            client = Client(self._project or "local", credentials, client_options=options)
+        else:
+            client = Client(self._project or None)
+        # Else it asks for the bucket's own description, for traces that are off: an account that may use objects only
+        # is refused, and while the service fails a thread goes on asking when the client is closed.
+        client._bucket_metadata_cache = None
+        return client.bucket(self._name)
 
 
 class Parts:
