@@ -17,6 +17,8 @@ from shared.core.addresses import is_public
 from shared.ports.courier import PrivateAddress, Undelivered
 
 TIMEOUT_S = 20.0
+CONNECT_TIMEOUT_S = 5.0
+"""For each address of a name that has several; less where the whole delivery would have no time left."""
 CHECK_TIMEOUT_S = 3.0
 RESOLVERS = 8
 PORTS = {"https": 443, "http": 80}
@@ -72,8 +74,9 @@ class HttpxCourier:
 
     async def _send(self, parts: SplitResult, addresses: list[str], headers: Mapping[str, str], body: bytes) -> int:
         """To the first address that takes the connection. What stands in the answer's body is not read."""
-        failure: httpx.ConnectError | None = None
-        async with httpx.AsyncClient(verify=self._tls, trust_env=False, timeout=None) as client:  # noqa: S113
+        failure: httpx.HTTPError | None = None
+        timeout = httpx.Timeout(None, connect=self._connect_timeout_s(len(addresses)))
+        async with httpx.AsyncClient(verify=self._tls, trust_env=False, timeout=timeout) as client:
             for address in addresses:
                 try:
                     async with client.stream(
@@ -84,9 +87,13 @@ class HttpxCourier:
                         extensions={"sni_hostname": parts.hostname},
                     ) as response:
                         return response.status_code
-                except httpx.ConnectError as error:
+                except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                     failure = error
         raise failure or httpx.ConnectError("the name has no address")
+
+    def _connect_timeout_s(self, addresses: int) -> float:
+        """Dead addresses leave time for the one that answers, and for its answer."""
+        return min(CONNECT_TIMEOUT_S, self._timeout_s / (addresses + 1))
 
     def _look_up(self, parts: SplitResult) -> list[str]:
         return self._resolve(parts.hostname or "", _port(parts))

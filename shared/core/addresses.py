@@ -6,13 +6,31 @@ header has none: whatever stands there, or has made of it a connection's address
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-TRANSLATED = tuple(map(ip_network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16")))
-"""IPv4-compatible, NAT64, Teredo, 6to4."""
+NOT_PUBLIC_V4 = tuple(
+    map(
+        IPv4Network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+            *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        ),
+    )
+)
+"""What IANA's IPv4 Special-Purpose Address Registry (of 2025-10) does not call globally reachable, all of 192.0.0.0/24
+(in which clouds keep metadata servers), the retired 6to4 relays (RFC 7526), and multicast."""
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has allocated as IPv6 global unicast. Outside of it are loopback, link-local, site-local, unique local,
+multicast, discard-only and segment-routing addresses, and those that carry an IPv4 address."""
+NOT_PUBLIC_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
+"""Inside of it, by IANA's IPv6 Special-Purpose Address Registry (of 2025-10): protocol assignments with Teredo,
+documentation, 6to4."""
+NAT64 = IPv6Network("64:ff9b::/96")
+"""Globally reachable, and what DNS64 makes of an IPv4 address, which stands in the last 32 bits (RFC 6052)."""
 SUBSCRIBER_BITS = 64
 """An IPv6 subscriber gets at least a /64 of addresses, and may use any of them."""
 
@@ -41,12 +59,18 @@ def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
 
 
 def is_public(text: str) -> bool:
-    """Whether an address belongs to the open internet. Private, local, shared, reserved and multicast ones do not,
-    and neither do those that carry an IPv4 address to a translator, where it could be any of them."""
+    """Whether an address belongs to the open internet.
+
+    The lists are ours: the standard library's differ from one Python to the next.
+    """
     address = _parsed(text.partition("%")[0])
-    if address is None or not address.is_global or address.is_multicast or address.is_reserved:
-        return False
-    return not any(address.version == network.version and address in network for network in TRANSLATED)
+    if isinstance(address, IPv6Address) and address in NAT64:
+        address = IPv4Address(address.packed[-4:])
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in NOT_PUBLIC_V4)
+    return (
+        address is not None and address in GLOBAL_UNICAST and not any(address in network for network in NOT_PUBLIC_V6)
+    )
 
 
 def _parsed(text: str) -> Address | None:

@@ -1,6 +1,9 @@
 """The connection goes to an address that was checked, and the host keeps its name."""
 
+import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -74,6 +77,37 @@ def test_the_next_address_is_tried_when_one_takes_no_connection() -> None:
     with hooks.receiving() as hook:
         courier = HttpxCourier(allow_private=True, resolve=lambda *_: ["127.0.0.2", "127.0.0.1"])
         assert courier.post(f"http://hook.example:{hook.port}/", {}, b"{}") == 200
+
+
+@contextmanager
+def swallowing(port: int, address: str) -> Iterator[None]:
+    """An address whose connections are never made: its queue is full."""
+    with ExitStack() as ending:
+        listener = ending.enter_context(socket.socket())
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = ending.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect((address, port))
+        yield
+
+
+def test_the_next_address_is_tried_when_one_swallows_the_connection() -> None:
+    with hooks.receiving() as hook, swallowing(hook.port, "127.0.0.2"):
+        courier = HttpxCourier(allow_private=True, timeout_s=1.5, resolve=lambda *_: ["127.0.0.2", "127.0.0.1"])
+        assert courier.post(f"http://hook.example:{hook.port}/", {}, b"{}") == 200
+    assert len(hook.messages) == 1
+
+
+def test_an_address_that_says_nothing_of_tls_leaves_time_for_the_next(tmp_path: Path) -> None:
+    server, client = certificate(tmp_path, "hook.example")
+    with hooks.receiving(server) as hook, socket.create_server(("127.0.0.2", hook.port)):
+        courier = HttpxCourier(
+            allow_private=True, timeout_s=1.5, resolve=lambda *_: ["127.0.0.2", "127.0.0.1"], tls=client
+        )
+        assert courier.post(f"https://hook.example:{hook.port}/", {}, b"{}") == 200
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.1.2.3", "::ffff:10.0.0.1", "64:ff9b::a00:1"])
