@@ -1,17 +1,28 @@
-"""Queries that take more than one page, and lists whose cursor is the last id of the page before, as OpenAI's
-clients page."""
+"""Queries that take more than one page, and lists of what a caller may see of a query's documents."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Generic, TypeVar
 
+from shared.core.positions import Position, to_cursor
 from shared.ports.store import Document, Query, Store
+
+MOST_READ = 100_000
+"""Documents that one list reads for a page; only then may a page be shorter than asked for and have a next."""
+MOST_AT_ONCE = 1000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class IdPage:
-    documents: list[Document]
-    has_more: bool
+class Listed(Generic[T]):
+    items: list[T]
+    next_cursor: str
+    """Empty on the last page."""
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self.next_cursor)
 
 
 def every(store: Store, query: Query) -> Iterator[Document]:
@@ -23,19 +34,34 @@ def every(store: Store, query: Query) -> Iterator[Document]:
         cursor = found.next_cursor or None
 
 
-def page(store: Store, query: Query, limit: int, after: Document | None) -> IdPage:
-    """At most `limit` documents of the query that come after the document `after`, by `created_at` and then by id."""
-    if after is not None:
-        bound: Any = ("created_at", "<=" if query.descending else ">=", after["created_at"])
-        query = replace(query, where=(*query.where, bound))
-    found: list[Document] = []
-    passed, cursor = after is None, ""
-    while len(found) <= limit:
-        answer = store.query(replace(query, limit=limit + 2, cursor=cursor))
-        for document in answer.documents:
-            if passed:
-                found.append(document)
-            passed = passed or (after is not None and document["id"] == after["id"])
-        if not (cursor := answer.next_cursor):
-            break
-    return IdPage(found[:limit], len(found) > limit)
+def listed(store: Store, query: Query, limit: int, shown: Callable[[Document], T | None]) -> Listed[T]:
+    """The first `limit` items of the query, without the documents of which `shown` makes None.
+
+    A page is full unless it is the last: clients stop at the first page that is empty.
+    """
+    items: list[T] = []
+    cursor = query.cursor
+    for read, document in enumerate(_growing(store, query, limit + 1), start=1):
+        item = shown(document)
+        if item is not None and len(items) == limit:
+            return Listed(items, cursor)
+        if item is not None:
+            items.append(item)
+            cursor = cursor_at(document, query.order_by)
+        if read == MOST_READ:
+            return Listed(items, cursor_at(document, query.order_by))
+    return Listed(items, "")
+
+
+def cursor_at(document: Document, order_by: str = "created_at") -> str:
+    """The cursor of the page that begins after the document, which may be deleted meanwhile."""
+    return to_cursor(Position(document[order_by], document["id"]))
+
+
+def _growing(store: Store, query: Query, at_once: int) -> Iterator[Document]:
+    """All documents, more of them at a time the further it goes."""
+    cursor: str | None = query.cursor
+    while cursor is not None:
+        found = store.query(replace(query, cursor=cursor, limit=min(at_once, MOST_AT_ONCE)))
+        yield from found.documents
+        cursor, at_once = found.next_cursor or None, at_once * 2

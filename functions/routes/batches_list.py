@@ -10,4 +10,4 @@ from shared.web.reply import Reply
 def handle(incoming: Incoming, context: Context) -> Reply:
     batches = context.batches
     page = batches.list(incoming.caller.tenant, page_size(incoming.query), incoming.query.get("after", ""))
-    return id_list([view(batch, batches.counts(batch)) for batch in page.batches], has_more=page.has_more)
+    return id_list([view(batch, batches.counts(batch)) for batch in page.items], has_more=page.has_more)

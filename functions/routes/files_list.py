@@ -3,11 +3,13 @@
 from functions.routes.context import Context
 from functions.routes.files_get import view
 from shared.core.errors import InvalidRequest
-from shared.files.files import BATCH, BATCH_OUTPUT
+from shared.files.files import PURPOSES
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
 
 KNOWN = {"limit", "after", "order", "purpose"}
+MOST = 10_000
+"""Files of a page, and as many without a `limit`, as OpenAI has it."""
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:
@@ -17,10 +19,11 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     purpose, order = query.get("purpose", ""), query.get("order", "desc")
     if order not in {"asc", "desc"}:
         raise InvalidRequest("'order' must be 'asc' or 'desc'.", param="order")
-    if purpose not in {"", BATCH, BATCH_OUTPUT}:
-        raise InvalidRequest(f"'purpose' must be '{BATCH}' or '{BATCH_OUTPUT}'.", param="purpose")
+    if "purpose" in query and purpose not in PURPOSES:
+        raise InvalidRequest(f"'purpose' must be one of: {', '.join(PURPOSES)}.", param="purpose")
+    limit = page_size(query, default=MOST, most=MOST)
     page = context.files.list(
-        incoming.caller.tenant, purpose, page_size(query), query.get("after", ""), newest_first=order == "desc"
+        incoming.caller.tenant, purpose, limit, query.get("after", ""), newest_first=order == "desc"
     )
     return id_list([view(file) for file in page.files], has_more=page.has_more)
 

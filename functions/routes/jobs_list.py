@@ -21,8 +21,8 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     return Reply.json(
         {
             "object": "list",
-            "data": [view(job) for job in page.jobs],
-            "has_more": bool(page.next_cursor),
+            "data": [view(job) for job in page.items],
+            "has_more": page.has_more,
             "next_cursor": page.next_cursor or None,
         }
     )

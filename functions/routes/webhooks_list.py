@@ -22,8 +22,8 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     return Reply.json(
         {
             "object": "list",
-            "data": [view(delivery) for delivery in page.deliveries],
-            "has_more": bool(page.next_cursor),
+            "data": [view(delivery) for delivery in page.items],
+            "has_more": page.has_more,
             "next_cursor": page.next_cursor or None,
         }
     )

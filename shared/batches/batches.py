@@ -23,9 +23,9 @@ from shared.jobs.charges import JobCharges, Terms
 from shared.jobs.jobs import JobOrder, Jobs
 from shared.jobs.report import Deadline, Report
 from shared.money.policy import Applies
-from shared.pages import page
+from shared.pages import Listed, cursor_at, listed
 from shared.ports.clock import Clock
-from shared.ports.store import Query, Store, Transaction
+from shared.ports.store import Document, Query, Store, Transaction
 from shared.settings import Settings
 
 PLAN, CHUNK, FINISH = "batch_plan", "batch_chunk", "batch_finish"
@@ -54,12 +54,6 @@ class BatchOrder:
     output_lifetime_s: float
     trace_id: str = ""
     budgets: tuple[Applies, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BatchPage:
-    batches: list[Batch]
-    has_more: bool
 
 
 class Batches:
@@ -92,14 +86,18 @@ class Batches:
             raise NotFound(f"There is no batch '{batch_id[:100]}'.", code="batch_not_found")
         return batch
 
-    def list(self, tenant: str, limit: int, after: str) -> BatchPage:
+    def list(self, tenant: str, limit: int, after: str) -> Listed[Batch]:
         """Newest first, at most `limit` that come after the one with the id `after`; empty: from the start."""
         position = self._store.get(BATCHES, after) if BATCH_ID.fullmatch(after) else None
         if after and (position is None or position["tenant"] != tenant):
             raise InvalidRequest(f"There is no batch '{after[:100]}' to go on from.", param="after")
-        query = Query(BATCHES, (("tenant", "==", tenant),), descending=True)
-        found = page(self._store, query, limit, position)
-        return BatchPage([from_document(document) for document in found.documents], found.has_more)
+        cursor = cursor_at(position) if position else ""
+        query = Query(BATCHES, (("tenant", "==", tenant),), descending=True, cursor=cursor)
+        return listed(self._store, query, limit, self._shown)
+
+    def _shown(self, document: Document) -> Batch | None:
+        batch = from_document(document)
+        return batch if batch.expire_at > self._clock.now() else None
 
     def cancel(self, tenant: str, batch_id: str) -> Batch:
         """Stops a batch: what is answered by then is in its files. Conflict when it has ended otherwise."""

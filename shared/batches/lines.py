@@ -10,7 +10,10 @@ from shared.batches.parts import Result
 from shared.core.batches import Tokens
 from shared.core.errors import OmniError
 
-_encode = msgspec.json.Encoder().encode
+LINE_ENDS = {text.encode(): f"\\u{ord(text):04x}".encode() for text in ("\x85", "\u2028", "\u2029")}
+"""Some readers, Python's `str.splitlines` among them, take these for ends of a line."""
+
+_to_json = msgspec.json.Encoder().encode
 
 
 def answered(batch_id: str, line: Asked, body: Mapping[str, Any], ms: int) -> Result:
@@ -40,6 +43,14 @@ def _line(batch_id: str, line: Asked, status: int, body: Mapping[str, Any]) -> b
     request_id = f"req_{batch_id.removeprefix('batch_')}_{line.number}"
     response = {"status_code": status, "request_id": request_id, "body": body}
     return _encode(_head(batch_id, line) | {"response": response, "error": None}) + b"\n"
+
+
+def _encode(line: dict[str, Any]) -> bytes:
+    """The line as JSON that is one line to everybody."""
+    text = _to_json(line)
+    for raw, escaped in LINE_ENDS.items():
+        text = text.replace(raw, escaped)
+    return text
 
 
 def _head(batch_id: str, line: Asked) -> dict[str, Any]:

@@ -9,18 +9,23 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shared.core.errors import InvalidRequest, NotFound, PayloadTooLarge
-from shared.pages import every, page
+from shared.pages import cursor_at, every, listed
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.store import AlreadyExists, Document, Query, Store
 
 FILES = "files"
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
+UPLOADED = ("assistants", BATCH, "fine-tune", "vision", "user_data", "evals")
+PURPOSES = (*UPLOADED, "assistants_output", BATCH_OUTPUT, "fine-tune-results")
+"""What OpenAI says that a file can be for: those a caller may name, and those of files that the platform writes."""
 MOST_BYTES = 200 * 1024 * 1024
 RETENTION_S = 30 * 24 * 3600.0
 """How long a file is kept unless its owner says otherwise; never longer."""
 UNFINISHED_S = 3600.0
 """What was begun and not finished is deleted after this long."""
+DELETED = "deleted:"
+"""Stands before the tenant of a file that is deleted; no tenant's name has a colon."""
 FILE_ID = re.compile(r"file-[0-9A-Za-z]{1,64}")
 
 
@@ -103,19 +108,17 @@ class Files:
     def find(self, file_id: str) -> StoredFile | None:
         """Anybody's file, while it is kept."""
         document = self._document(file_id)
-        file = StoredFile(**document) if document else None
-        return file if file and file.uri and file.purge_at > self._clock.now() else None
+        return self._kept(document) if document else None
 
     def list(self, tenant: str, purpose: str, limit: int, after: str, *, newest_first: bool) -> FilePage:
         """At most `limit` files that come after the one with the id `after`; empty: from the start."""
         where: tuple[Any, ...] = (("tenant", "==", tenant),)
         if purpose:
             where += (("purpose", "==", purpose),)
-        query = Query(FILES, where, descending=newest_first)
-        found = page(self._store, query, limit, self._position(tenant, after) if after else None)
-        files = [StoredFile(**document) for document in found.documents]
-        now = self._clock.now()
-        return FilePage([file for file in files if file.uri and file.purge_at > now], found.has_more)
+        cursor = self._cursor(tenant, after) if after else ""
+        query = Query(FILES, where, descending=newest_first, cursor=cursor)
+        found = listed(self._store, query, limit, self._kept)
+        return FilePage(found.items, found.has_more)
 
     def read(self, file: StoredFile, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The content or a range of it; FileNotFoundError when it was deleted meanwhile."""
@@ -134,11 +137,16 @@ class Files:
     def purge(self, file: StoredFile) -> None:
         self._remove(file)
 
-    def _position(self, tenant: str, after: str) -> Document:
+    def _kept(self, document: Document) -> StoredFile | None:
+        """The file, while there is one to be had."""
+        file = StoredFile(**document)
+        return file if file.uri and file.purge_at > self._clock.now() else None
+
+    def _cursor(self, tenant: str, after: str) -> str:
         document = self._document(after)
-        if document is None or document["tenant"] != tenant:
+        if document is None or document["tenant"] not in {tenant, DELETED + tenant}:
             raise InvalidRequest(f"There is no file '{after[:100]}' to go on from.", param="after")
-        return document
+        return cursor_at(document)
 
     def _document(self, file_id: str) -> Document | None:
         return self._store.get(FILES, file_id) if FILE_ID.fullmatch(file_id) else None
@@ -153,9 +161,16 @@ class Files:
         return begun
 
     def _remove(self, file: StoredFile) -> None:
+        """Deletes the content. The place of a file that was listed stays known for a while: a client that deletes what
+        it lists asks for the next page by the id of a deleted file."""
         for uri in self._blobs.list(folder(file.id)):
             self._blobs.delete(uri)
-        self._store.transact(lambda transaction: transaction.delete(FILES, file.id))
+        if not file.uri:
+            self._store.transact(lambda transaction: transaction.delete(FILES, file.id))
+            return
+        purge_at = self._clock.now() + UNFINISHED_S
+        place = replace(file, tenant=DELETED + file.tenant, filename="", bytes=0, uri="", purge_at=purge_at)
+        self._store.transact(lambda transaction: transaction.put(FILES, file.id, asdict(place)))
 
 
 def folder(file_id: str) -> str:

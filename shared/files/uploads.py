@@ -18,6 +18,8 @@ UPLOAD_ID = re.compile(r"upload_[0-9A-Za-z]{1,64}")
 LIFETIME_S = 3600.0
 """An upload must be completed within this time."""
 MOST_PARTS = 1000
+MOST_SENT = 4
+"""How often each byte may be sent: OpenAI's clients try a request three times."""
 MOST_PART_BYTES = 64 * 1024 * 1024
 PENDING, COMPLETED, CANCELLED = "pending", "completed", "cancelled"
 
@@ -76,16 +78,22 @@ class Uploads:
         return upload
 
     def add_part(self, tenant: str, upload_id: str, parts: Iterable[bytes]) -> str:
-        """Keeps a part of the file; its id. Conflict when the upload is over, PayloadTooLarge when it would be."""
+        """Keeps a part of the file; its id. A client whose answer was lost sends it again: which of the parts are used
+        is named at the end.
+
+        Conflict when the upload is over or keeps too much already, PayloadTooLarge for a part larger than the file.
+        """
         upload = self._pending(self._get(tenant, upload_id))
         part_id = f"part_{self._token(12)}"
-        counted = Counted(parts, min(MOST_PART_BYTES, upload.bytes - sum(upload.parts.values())), "data")
+        counted = Counted(parts, min(MOST_PART_BYTES, upload.bytes), "data")
         uri = self._blobs.put(f"{_folder(upload)}/{part_id}", counted)
 
         def add(stored: Upload) -> Upload:
             self._pending(stored)
             if len(stored.parts) >= MOST_PARTS:
                 raise Conflict(f"An upload may have {MOST_PARTS} parts at most.")
+            if sum(stored.parts.values()) + counted.bytes > MOST_SENT * stored.bytes:
+                raise Conflict(f"The parts may have {MOST_SENT} times the bytes of the file at most.")
             return replace(stored, parts=stored.parts | {part_id: counted.bytes})
 
         try:

@@ -25,6 +25,7 @@ from shared.jobs.report import Report
 from shared.jobs.steps import JobSteps
 from shared.jobs.turns import JOBS, Turns
 from shared.jobs.wakeups import WakeUps
+from shared.pages import Listed, listed
 from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.clock import Clock
 from shared.ports.queue import Queue
@@ -32,9 +33,6 @@ from shared.ports.store import AlreadyExists, Document, Query, Store
 from shared.settings import Settings
 from shared.webhooks.wakeups import ROUTE as DELIVERING
 from shared.webhooks.wakeups import WebhookWakeUps
-
-MOST_PAGES = 20
-"""How far a list filtered by task or metadata looks for matches."""
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -84,13 +82,6 @@ class JobFilter:
             and self.metadata.items() <= job.metadata.items()
             and self.error_code in ("", job.error.code if job.error else None)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    jobs: list[Job]
-    next_cursor: str
-    """Empty on the last page."""
 
 
 class Jobs:
@@ -144,24 +135,17 @@ class Jobs:
         """The tenant's job; NotFound for another's, as for none."""
         return self._reader.get(tenant, job_id)
 
-    def list(self, tenant: str, wanted: JobFilter, limit: int, after: str = "") -> JobPage:
-        """Newest first, at most `limit`; a page narrowed by task or metadata may hold fewer and still have a next."""
+    def list(self, tenant: str, wanted: JobFilter, limit: int, after: str = "") -> Listed[Job]:
+        """Newest first, at most `limit`."""
         where: tuple[Any, ...] = (("tenant", "==", tenant),)
         if wanted.state is not None:
             where += (("state", "==", wanted.state.value),)
-        found: list[Job] = []
-        for _ in range(MOST_PAGES):
-            page = self._store.query(Query(JOBS, where, descending=True, limit=limit, cursor=after))
-            jobs = [
-                job for job in _readable(page.documents) if wanted.matches(job) and self._reader.is_visible(job, tenant)
-            ]
-            if len(found) + len(jobs) > limit:
-                break
-            found += jobs
-            after = page.next_cursor
-            if not after or len(found) == limit:
-                break
-        return JobPage(found, after)
+
+        def shown(document: Document) -> Job | None:
+            job = _readable(document)
+            return job if job and wanted.matches(job) and self._reader.is_visible(job, tenant) else None
+
+        return listed(self._store, Query(JOBS, where, descending=True, cursor=after), limit, shown)
 
     def cancel(self, tenant: str, job_id: str) -> Job:
         """Ends a queued job at once and a running one within a heartbeat; Conflict when it has ended otherwise."""
@@ -275,11 +259,9 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
     )
 
 
-def _readable(documents: list[Document]) -> list[Job]:
-    jobs = []
-    for document in documents:
-        try:
-            jobs.append(from_document(document))
-        except BadDocument as error:
-            log.error("a job is left out of a list", extra={"fields": {"reason": str(error)}})
-    return jobs
+def _readable(document: Document) -> Job | None:
+    try:
+        return from_document(document)
+    except BadDocument as error:
+        log.error("a job is left out of a list", extra={"fields": {"reason": str(error)}})
+        return None

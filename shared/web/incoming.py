@@ -11,7 +11,7 @@ from shared.core.keys import Caller
 from shared.manifest import Route
 from shared.ports.blobs import PART_BYTES
 
-PAGE_SIZE = re.compile(r"[0-9]{1,4}")
+PAGE_SIZE = re.compile(r"[0-9]{1,5}")
 REQUEST_ID = re.compile(r"(?!omni_)[A-Za-z0-9_.-]{1,128}")
 """A managed key in the wrong header is none: it would be logged, and told to upstreams."""
 

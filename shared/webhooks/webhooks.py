@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from random import random
 from typing import Any
 
@@ -12,7 +11,7 @@ from shared.core.errors import NotFound, Unavailable
 from shared.core.jobs import SEND_WITHIN_S, SHARDS
 from shared.core.webhooks import Attempt, Delivery, State
 from shared.jobs.report import Deadline, Report
-from shared.pages import every
+from shared.pages import Listed, every, listed
 from shared.ports.clock import Clock
 from shared.ports.courier import Courier, PrivateAddress, Undelivered
 from shared.ports.queue import Queue
@@ -26,13 +25,6 @@ from shared.webhooks.wakeups import WebhookWakeUps
 
 log = logging.getLogger(__name__)
 Where = tuple[tuple[str, Operator, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryPage:
-    deliveries: list[Delivery]
-    next_cursor: str
-    """Empty on the last page."""
 
 
 class Webhooks:
@@ -81,17 +73,20 @@ class Webhooks:
             raise NotFound(f"There is no webhook delivery '{delivery_id[:100]}'.", code="delivery_not_found")
         return found
 
-    def list(self, tenant: str, job_id: str, state: State | None, limit: int, after: str) -> DeliveryPage:
-        """Newest first. With a job the state is looked for on each page, which may then hold fewer."""
+    def list(self, tenant: str, job_id: str, state: State | None, limit: int, after: str) -> Listed[Delivery]:
+        """Newest first."""
         where: Where = (("tenant", "==", tenant),)
         if job_id:
             where += (("job_id", "==", job_id),)
         elif state:
             where += (("state", "==", state.value),)
-        page = self._store.query(Query(DELIVERIES, where, descending=True, limit=limit, cursor=after))
         now = self._clock.now()
-        found = [each for each in map(from_document, page.documents) if each.expire_at > now]
-        return DeliveryPage([each for each in found if state in (None, each.state)], page.next_cursor)
+
+        def shown(document: Document) -> Delivery | None:
+            delivery = from_document(document)
+            return delivery if delivery.expire_at > now and state in (None, delivery.state) else None
+
+        return listed(self._store, Query(DELIVERIES, where, descending=True, cursor=after), limit, shown)
 
     def redeliver(self, tenant: str, delivery_id: str) -> Delivery:
         """The delivery, due now and under the same id; a disabled address is tried as well."""

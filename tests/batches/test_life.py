@@ -1,6 +1,7 @@
 """A batch from its file to its files: every line once, counted and billed once, however it ends."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -210,7 +211,7 @@ def test_nobody_elses_batch_is_there(world: World) -> None:
     for action in (world.batches.get, world.batches.cancel):
         with pytest.raises(NotFound):
             action("other", batch.id)
-    assert world.batches.list("other", 10, "").batches == []
+    assert world.batches.list("other", 10, "").items == []
     with pytest.raises(InvalidRequest):
         world.batches.list("other", 10, batch.id)
 
@@ -218,7 +219,7 @@ def test_nobody_elses_batch_is_there(world: World) -> None:
 def test_a_tenants_jobs_do_not_show_the_steps(world: World) -> None:
     batch = world.batch(lines(300))
     world.work()
-    assert world.jobs.list("acme", JobFilter(), 10).jobs == []
+    assert world.jobs.list("acme", JobFilter(), 10).items == []
     with pytest.raises(NotFound):
         world.jobs.get("acme", world.steps(batch)[0].id)
 
@@ -283,3 +284,12 @@ def test_whoever_cancels_the_steps_spares_the_one_that_puts_the_files_together(w
 
     world.jobs.steps.cancel(batch.id, spare="batch_finish")
     assert [step.state for step in world.steps(batch)] == [State.CANCELLED]
+
+
+@pytest.mark.parametrize("text", ["left\u2028right", "up\x85down", "a\u2029b"])
+def test_a_line_of_the_output_is_one_line_to_every_reader(world: World, text: str) -> None:
+    batch = world.batch([line(0, custom_id=text), line(1, custom_id=f"{text}2")])
+    world.work()
+    file = world.files.get("acme", world.now(batch).output_file_id or "")
+    content = b"".join(world.files.read(file)).decode()
+    assert {json.loads(each)["custom_id"] for each in content.splitlines()} == {text, f"{text}2"}

@@ -114,7 +114,7 @@ def test_a_crash_between_the_commit_and_the_task(bench: Bench, monkeypatch: pyte
     bench.clock.advance(SEND_WITHIN_S)
     assert bench.jobs.sweep().changed == 1
     assert bench.drain() == 1
-    (job,) = bench.jobs.list("acme", JobFilter(), 10).jobs
+    (job,) = bench.jobs.list("acme", JobFilter(), 10).items
     assert delivered(bench, job)
 
 
@@ -132,4 +132,4 @@ def test_one_idempotency_key_many_times_at_once(bench: Bench) -> None:
 
     made = [job for job in in_threads(submit, list(range(50))) if job]
     assert len(made) == 1
-    assert [job.id for job in bench.jobs.list("acme", JobFilter(), 10).jobs] == made
+    assert [job.id for job in bench.jobs.list("acme", JobFilter(), 10).items] == made

@@ -22,7 +22,7 @@ def listed(bench: Bench, wanted: JobFilter = ANY, limit: int = 100) -> list[str]
     found, after = [], ""
     while True:
         page = bench.jobs.list("acme", wanted, limit, after)
-        found += ids(page.jobs)
+        found += ids(page.items)
         if not (after := page.next_cursor):
             return found
 

@@ -109,7 +109,7 @@ def test_a_list_is_paged_by_the_last_id(routes: Routes, order: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"purpose": "fine-tune"}, "purpose"),
+        ({"purpose": "fun"}, "purpose"),
         ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "60"}, "expires_after.seconds"),
         ({"expires_after[anchor]": "created_at", "expires_after[seconds]": "many"}, "expires_after.seconds"),
         ({"expires_after[seconds]": "7200"}, "expires_after.anchor"),
@@ -167,6 +167,20 @@ def test_400_for_parts_that_do_not_make_the_file(routes: Routes) -> None:
     assert problem(completed(routes, upload_id, [one, two], md5="0" * 32)) == (400, "md5_mismatch", "md5")
     assert routes.call("GET", FILES, ACME).get_json()["data"] == []
     assert completed(routes, upload_id, [one, two]).status_code == 200
+
+
+def test_a_part_whose_answer_was_lost_is_sent_again(routes: Routes) -> None:
+    upload_id = begun(routes, 6)
+    first = part(routes, upload_id, b"abc").get_json()["id"]
+    part(routes, upload_id, b"def")
+    again = part(routes, upload_id, b"def").get_json()["id"]
+    file = completed(routes, upload_id, [first, again]).get_json()["file"]
+    assert routes.call("GET", f"{FILES}/{file['id']}/content", ACME).data == b"abcdef"
+
+
+def test_409_for_parts_that_come_to_many_times_the_file(routes: Routes) -> None:
+    upload_id = begun(routes, 4)
+    assert [part(routes, upload_id, b"abcd").status_code for _ in range(5)] == [200, 200, 200, 200, 409]
 
 
 def test_413_for_parts_beyond_what_was_announced(routes: Routes) -> None:

@@ -70,5 +70,5 @@ class Post:
 
     def of(self, job: Job) -> Delivery:
         """The job's one delivery as it stands."""
-        (delivery,) = self.webhooks.list("acme", job.id, None, 10, "").deliveries
+        (delivery,) = self.webhooks.list("acme", job.id, None, 10, "").items
         return delivery

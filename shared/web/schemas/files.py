@@ -8,6 +8,7 @@ from shared.files.files import MOST_BYTES, RETENTION_S
 from shared.files.uploads import MOST_PARTS
 from shared.web.schemas.strict import Open, Strict
 
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -18,8 +19,8 @@ class ExpiresAfter(Strict):
 
 
 class FileTermsForm(Strict):
-    purpose: Literal["batch"]
-    """Files are the input of batches."""
+    purpose: Purpose
+    """Batches read those for `batch`; the others are kept."""
     expires_after: ExpiresAfter | None = None
     """When the file is deleted; without it, after 30 days."""
 
@@ -38,7 +39,7 @@ class FileView(Open):
     expires_at: int
     """When the file is deleted."""
     filename: str
-    purpose: Literal["batch", "batch_output"]
+    purpose: Purpose | Literal["assistants_output", "batch_output", "fine-tune-results"]
     status: Literal["processed"]
 
 
@@ -91,7 +92,7 @@ class UploadView(Open):
     expires_at: int
     """It must be completed by then."""
     filename: str
-    purpose: Literal["batch"]
+    purpose: Purpose
     status: Literal["pending", "completed", "cancelled"]
     file: FileView | None = None
     """Once it is completed."""
