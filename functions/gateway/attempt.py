@@ -14,8 +14,9 @@ from functions.gateway.keep_alive import KeepAlive
 from functions.gateway.relay import estimate_usage, is_stream, note_usage, relay_stream, send_whole
 from functions.gateway.signer import CallerSigner
 from functions.gateway.upstream_errors import from_answer
+from functions.gateway.upstream_health import BodyDigest, Failure
 from shared import telemetry
-from shared.core.errors import OmniError, RateLimited, Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.core.errors import NotInstalled, OmniError, RateLimited, Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.core.keys import Caller
 from shared.core.routing import Model, UpstreamTarget
 from shared.manifest import Route
@@ -25,8 +26,10 @@ from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, Res
 from shared.settings import Settings
 from shared.web.door import INTERNAL_PREFIX
 
-MODEL_DID_NOT_RUN = frozenset({429, 502, 503})
-"""Statuses after which another try is safe."""
+BUSY = frozenset({429, 503})
+"""Statuses after which another try is safe; ..."""
+MODEL_DID_NOT_RUN = BUSY | {502}
+"""... of an outside server one more: its proxy reached no server. A worker's means that its engine failed."""
 MODEL_LOADING = "model_loading"
 """What the worker says while its model is not there yet."""
 
@@ -40,6 +43,7 @@ class Call(NamedTuple):
     model: Model
     asked: Inference
     content: bytes
+    digest: BodyDigest
     keep_alive: KeepAlive | None
     charge: Charge
 
@@ -53,14 +57,28 @@ class TryAgain(Exception):
         self.error = error
         """What the caller is told if there is no other try."""
 
-    @property
-    def blames_upstream(self) -> bool:
-        """Not when it is busy, or has a model to load: it is well, and answers."""
-        return self.error.status != RateLimited.status and self.error.code != MODEL_LOADING
+
+class Unreachable(TryAgain):
+    """No connection was made."""
 
 
 class TryElsewhere(TryAgain):
     """Nothing was sent, for a reason of our own: another upstream may be asked, and this one is not to blame."""
+
+
+def failure_of(error: TryAgain | OmniError) -> Failure:
+    """What an attempt that ended so says of its upstream."""
+    if isinstance(error, Unreachable):
+        return Failure.UNREACHABLE
+    if isinstance(error, TryAgain):
+        return _failure_before_the_model(error.error)
+    return Failure.FAILED if error.status >= 500 and error.status != NotInstalled.status else Failure.NONE
+
+
+def _failure_before_the_model(error: OmniError) -> Failure:
+    if error.status == RateLimited.status or error.code == MODEL_LOADING:
+        return Failure.NONE  # it is busy, or has a model to load: it is well, and answers
+    return Failure.OVERLOADED if error.status == Unavailable.status else Failure.BAD_GATEWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +103,7 @@ class Attempt:
                 await self._relay(call, target, response)
         except ConnectFailed as error:
             self._count(call, "connect")
-            raise TryAgain(_unreachable(call.model, error)) from error
+            raise Unreachable(_unreachable(call.model, error)) from error
         except TimedOut as error:
             self._count(call, "timeout")
             raise UpstreamTimeout(detail=str(error)) from error
@@ -99,7 +117,8 @@ class Attempt:
             content, retry_after = await response.read(), response.header(b"retry-after")
             error = from_answer(response.status, content, retry_after, trusted=target.is_worker)
             self._count(call, MODEL_LOADING if error.code == MODEL_LOADING else str(response.status))
-            raise TryAgain(error) if response.status in MODEL_DID_NOT_RUN else error
+            did_not_run = response.status in (BUSY if target.is_worker else MODEL_DID_NOT_RUN)
+            raise TryAgain(error) if did_not_run else error
         if is_stream(response):
             await self._relay_stream(call, response)
             return

@@ -1,21 +1,20 @@
 """Answers an inference request from the model's upstreams: from another one, or at another try, where that is safe."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
 from functions.gateway import body
 from functions.gateway.admit import Admit
-from functions.gateway.attempt import Attempt, Call, TryAgain, TryElsewhere
+from functions.gateway.attempt import Attempt, Call, TryAgain, TryElsewhere, failure_of
 from functions.gateway.charge import Charge
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from functions.gateway.spending import Spending
+from functions.gateway.upstream_health import BodyDigest, UpstreamHealth
 from shared import telemetry
 from shared.catalogue import Catalogue
-from shared.core.breaker import Breaker
 from shared.core.errors import OmniError, Unavailable
 from shared.core.keys import Caller
 from shared.core.retries import MOST_RETRIES, RetryBudget, delay_s
@@ -44,7 +43,7 @@ class Infer:
         self._now = clock.monotonic
         self._random = random
         self._retries = RetryBudget()
-        self._breakers: defaultdict[UpstreamTarget, Breaker] = defaultdict(Breaker)
+        self._health = UpstreamHealth(clock.monotonic)
         for model in catalogue.models:
             for url in {target.url for target in model.upstreams}:
                 telemetry.UPSTREAM_STATE.labels(model.id, url).set_function(partial(self._state, model, url))
@@ -53,13 +52,15 @@ class Infer:
         asked = await body.asked(exchange, self._settings)
         model = self._catalogue.get(asked.model)
         exchange.model = model.id
+        digest = BodyDigest(route.name, content)
+        await self._health.refuse_repeated(digest)
         await self._admit.to_model(exchange, model, asked, len(content))
         self._retries.earn()
         charge = exchange.charge = Charge(exchange, model, asked, self._settings.max_output_tokens, self._now)
         await charge.reserve(self._spending, caller, len(content), route.timeout_s)
         keep_alive = KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else None
         with charge, keep_alive or nullcontext():
-            await self._answer(Call(exchange, route, caller, model, asked, content, keep_alive, charge))
+            await self._answer(Call(exchange, route, caller, model, asked, content, digest, keep_alive, charge))
 
     async def _answer(self, call: Call) -> None:
         for retry in range(1, MOST_RETRIES + 1):
@@ -77,44 +78,38 @@ class Infer:
     async def _try_each_upstream(self, call: Call) -> None:
         failures: list[TryAgain] = []
         for target in attempt_order(call.model.upstreams, self._random):
-            breaker = self._breakers[target]
+            breaker = self._health.breaker(target)
             if not breaker.admits(self._now()):
                 failures.append(TryElsewhere(_left_alone(call.model, breaker.pause_left_s(self._now()))))
                 continue
             try:
-                return await self._guarded(call, target, breaker)
+                return await self._guarded(call, target)
             except TryAgain as failure:
+                if self._health.is_refused(call.digest):
+                    raise failure.error from failure
                 failures.append(failure)
         raise max(reversed(failures), key=_tells_most)
 
-    async def _guarded(self, call: Call, target: UpstreamTarget, breaker: Breaker) -> None:
-        """One attempt, from which the upstream's breaker learns. A refusal (4xx) is no failure of the upstream."""
-        succeeded: bool | None = None
-
-        def answers() -> None:
-            breaker.record(self._now(), succeeded=True)
-
+    async def _guarded(self, call: Call, target: UpstreamTarget) -> None:
+        """One attempt, from which the upstream's health is learnt."""
+        breaker = self._health.breaker(target)
         try:
-            await self._attempt(call, target, answers)
-            succeeded = True
+            await self._attempt(call, target, breaker.record_success)
         except TryElsewhere:
+            breaker.forget_probe()
             raise
-        except TryAgain as failure:
-            succeeded = not failure.blames_upstream
+        except (TryAgain, OmniError) as error:
+            await self._health.failed(target, call.caller.tenant, call.digest, failure_of(error))
             raise
-        except OmniError as error:
-            succeeded = error.status < 500
+        except BaseException:  # its caller left
+            breaker.forget_probe()
             raise
-        finally:
-            if succeeded is None:
-                breaker.forget_probe()
-            else:
-                breaker.record(self._now(), succeeded=succeeded)
+        self._health.answered(target, call.digest)
 
     def _state(self, model: Model, url: str) -> float:
         """Of the breakers for one address, asked for when the metrics are read: an open one closes by time alone."""
         targets = (target for target in model.upstreams if target.url == url)
-        return max(self._breakers[target].state(self._now()) for target in targets)
+        return max(self._health.breaker(target).state(self._now()) for target in targets)
 
 
 def _tells_most(failure: TryAgain) -> bool:

@@ -109,11 +109,11 @@ class KeptAnswers:
         try:
             answer = request()
         except Unavailable as error:
-            self._breaker.record(self._clock.monotonic(), succeeded=False)
+            self._breaker.record_failure(self._clock.monotonic())
             telemetry.CACHE_FAILURES.inc()
             self._tell(error)
             return otherwise
-        self._breaker.record(self._clock.monotonic(), succeeded=True)
+        self._breaker.record_success()
         self._tell(None)
         return answer
 

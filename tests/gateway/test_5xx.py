@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -78,10 +79,15 @@ def test_a_request_the_model_never_saw_is_tried_again(world: World) -> None:
     assert len(world.upstream.requests) == 3
 
 
-def test_after_repeated_failures_an_upstream_is_left_alone(world: World) -> None:
+def shared_failures(world: World, count: int, **fields: Any) -> list[int]:
+    """The statuses of so many different requests, by three tenants in turn."""
+    keys = ("prod-key-acme-1", "free-key-ann-1", "master-key-root-1")
+    return [world.chat(keys[number % 3], seed=number, **fields).status_code for number in range(count)]
+
+
+def test_after_failures_that_several_tenants_see_an_upstream_is_left_alone(world: World) -> None:
     world.answers(lambda _: BrokenOff("reset"))
-    for _ in range(5):
-        world.chat()
+    assert shared_failures(world, 5) == [502] * 5
     response = world.chat()
     assert problem(response) == (503, "upstream_unavailable", None)
     assert response.headers["retry-after"] == "1"
@@ -90,10 +96,18 @@ def test_after_repeated_failures_an_upstream_is_left_alone(world: World) -> None
 
 def test_an_upstream_left_alone_is_not_waited_for(world: World) -> None:
     world.answers(lambda _: BrokenOff("reset"))
-    for _ in range(6):
-        world.chat(model="alone")
+    shared_failures(world, 6, model="alone")
     assert problem(world.chat(model="alone")) == (503, "upstream_unavailable", None)
     assert len(world.upstream.requests) == 5
+
+
+def test_a_server_that_cannot_be_reached_is_left_alone_whoever_asks(world: World) -> None:
+    world.answers(lambda _: ConnectFailed("refused"))
+    for _ in range(5):
+        assert world.chat().status_code == 503
+    asked = len(world.upstream.requests)
+    assert problem(world.chat()) == (503, "upstream_unavailable", None)
+    assert len(world.upstream.requests) == asked
 
 
 def test_a_model_that_is_loading_is_no_failure_of_its_server(world: World) -> None:
@@ -112,8 +126,7 @@ def test_the_breakers_gauge_is_true_whenever_it_is_read(world: World) -> None:
 
     world.answers(lambda _: BrokenOff("reset"))
     seen = [state()]
-    for _ in range(5):
-        world.chat()
+    shared_failures(world, 5)
     seen.append(state())
     world.clock.advance(1.1)
     seen.append(state())
@@ -124,8 +137,7 @@ def test_the_breakers_gauge_is_true_whenever_it_is_read(world: World) -> None:
 
 def test_an_upstream_left_alone_is_probed_and_taken_back(world: World) -> None:
     world.answers(lambda _: BrokenOff("reset"))
-    for _ in range(5):
-        world.chat()
+    shared_failures(world, 5)
     world.answers(lambda _: FakeResponse.json(COMPLETION))
     world.clock.advance(1.1)
     assert [world.chat().status_code for _ in range(3)] == [200] * 3

@@ -49,12 +49,12 @@ class Two:
         self.upstream = HttptoolsUpstream(idle_s=5)
         self.world = World(tmp_path, self.upstream, limits=limits, secrets=secrets)
 
-    def chat(self, count: int, **fields: object) -> list[httpx.Response]:
+    def chat(self, count: int, key: str = "master-key-root-1", **fields: object) -> list[httpx.Response]:
         """One after the other, on one event loop, as a process has it."""
 
         async def all_of_them() -> list[httpx.Response]:
             asked = {"messages": [{"role": "user", "content": "Hi"}], **fields}
-            headers = {"authorization": "Bearer master-key-root-1"}
+            headers = {"authorization": f"Bearer {key}"}
             answers = [
                 await self.world.send("POST", "/v1/chat/completions", json=asked, headers=headers) for _ in range(count)
             ]
@@ -122,8 +122,9 @@ def test_nobody_is_polled(tmp_path: Path) -> None:
 
 def test_an_upstream_that_recovers_is_found_by_one_request(two: Two) -> None:
     two.first.answer = lambda _: b""
-    for _ in range(5):
-        assert problem(two.chat(1, model="ranked")[0])[0] == 502
+    for seed in range(5):
+        key = ("master-key-root-1", "prod-key-acme-1", "free-key-ann-1")[seed % 3]
+        assert problem(two.chat(1, key, model="ranked", seed=seed)[0])[0] == 502
     asked = len(two.first.requests)
     assert {answer.status_code for answer in two.chat(3, model="ranked")} == {200}
     assert len(two.first.requests) == asked

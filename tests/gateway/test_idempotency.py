@@ -205,11 +205,10 @@ def test_while_the_first_runs_the_others_are_told_to_come_again(tmp_path: Path, 
     [
         (ConnectFailed("refused"), 503),
         (FakeResponse.json({}, 503), 503),
-        (FakeResponse.json({}, 502), 502),
         (FakeResponse.json({}, 429), 429),
         (FakeResponse.json({"error": "bad temperature"}, 400), 400),
     ],
-    ids=["unreachable", "503", "502", "429", "400"],
+    ids=["unreachable", "503", "429", "400"],
 )
 def test_a_failure_before_the_model_ran_is_not_kept(
     world: World, answer: FakeResponse | UpstreamError, status: int
@@ -227,6 +226,15 @@ def test_a_refusal_of_the_gateway_is_not_kept(world: World) -> None:
     assert chat(world).status_code == 200
 
 
+def test_an_outside_proxys_502_is_not_kept(world: World) -> None:
+    world.answers(lambda _: FakeResponse.json({}, 502))
+    assert chat(world, model="elsewhere").status_code == 502
+    world.clock.advance(61)
+    world.answers(lambda _: FakeResponse.json(WHOLE))
+    response = chat(world, model="elsewhere")
+    assert (response.status_code, replayed(response)) == (200, False)
+
+
 def test_a_limit_that_is_reached_is_not_kept(world: World) -> None:
     for _ in range(10):
         chat(world, {}, key="free-key-ann-1")
@@ -237,8 +245,13 @@ def test_a_limit_that_is_reached_is_not_kept(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("failure", "status"),
-    [(TimedOut("600 s"), 504), (BrokenOff("reset"), 502), (FakeResponse.json({}, 500), 502)],
-    ids=["silent", "broken off", "500"],
+    [
+        (TimedOut("600 s"), 504),
+        (BrokenOff("reset"), 502),
+        (FakeResponse.json({}, 500), 502),
+        (FakeResponse.json({}, 502), 502),
+    ],
+    ids=["silent", "broken off", "500", "a worker's 502"],
 )
 def test_a_failure_after_which_the_model_may_have_run_is_kept(
     world: World, failure: FakeResponse | UpstreamError, status: int
