@@ -9,8 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.metrics import MetricWrapperBase
-
 from local import firestore_indexes
 from shared import manifest, telemetry
 from shared.core import errors
@@ -83,11 +81,8 @@ def _knobs(subject: type[Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _metrics() -> Iterator[tuple[str, ...]]:
-    for metric in vars(telemetry).values():
-        if isinstance(metric, MetricWrapperBase):
-            (described,) = metric.describe()
-            name = described.name + ("_total" if described.type == "counter" else "")
-            yield f"`{name}`", ", ".join(metric._labelnames), described.documentation
+    for table in telemetry.METRICS.tables:
+        yield f"`{table.name}`", ", ".join(table.label_names), table.documentation
 
 
 def _errors() -> Iterator[tuple[str, ...]]:

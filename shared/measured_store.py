@@ -10,7 +10,6 @@ from typing import TypeVar
 from shared import telemetry
 from shared.core.errors import Unavailable
 from shared.ports.store import Document, Page, Query, Store, Transaction
-from shared.telemetry import series
 
 T = TypeVar("T")
 COUNTED_FOR_ONE = 1000
@@ -79,7 +78,7 @@ class MeasuredStore:
         with _watched():
             result = self._store.transact(measure)
         for collection in measured[-1].written:
-            series(telemetry.STORE_WRITES, collection).inc()
+            telemetry.STORE_WRITES.labels(collection).inc()
         return result
 
 
@@ -94,4 +93,4 @@ def _watched() -> Iterator[None]:
 
 
 def _count(collection: str, documents: int) -> None:
-    series(telemetry.STORE_READS, collection).inc(documents)
+    telemetry.STORE_READS.labels(collection).inc(documents)

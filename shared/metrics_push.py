@@ -113,8 +113,7 @@ def _distributions(samples: Iterable[Sample], started_ns: int, now_ns: int) -> "
     """One for each set of labels: Prometheus counts what is below a bound, OpenTelemetry what is between two."""
     from opentelemetry.sdk.metrics.export import HistogramDataPoint
 
-    told = [sample for sample in samples if not sample.name.endswith("_created")]
-    for labels, group in groupby(told, lambda each: {name: at for name, at in each.labels.items() if name != "le"}):
+    for labels, group in groupby(samples, lambda each: {name: at for name, at in each.labels.items() if name != "le"}):
         buckets: list[Sample] = []
         values: dict[str, float] = {}
         for sample in group:

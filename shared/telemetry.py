@@ -1,75 +1,84 @@
 """What the platform tells of itself: JSON logs, and every metric in one list."""
 
-import functools
 import logging
 import os
 import sys
 import time
 from traceback import format_tb
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
-M = TypeVar("M", bound=MetricWrapperBase)
+from shared.observability.metrics import Metrics
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
-REQUESTS = Counter("omni_requests_total", "Requests answered.", ("route", "method", "status"))
-LATENCY = Histogram(
+METRICS = Metrics()
+REQUESTS = METRICS.counter("omni_requests_total", "Requests answered.", ("route", "method", "status"))
+LATENCY = METRICS.histogram(
     "omni_request_duration_seconds",
     "From the request's head to the last byte sent; `model` is empty where none was asked.",
     ("route", "model"),
-    buckets=LATENCY_BUCKETS_S,
+    bounds=LATENCY_BUCKETS_S,
 )
-OVERHEAD = Histogram(
+OVERHEAD = METRICS.histogram(
     "omni_overhead_seconds", "From the request's head until an upstream was asked for the answer.", ("route",),
-    buckets=LATENCY_BUCKETS_S,
+    bounds=LATENCY_BUCKETS_S,
 )  # fmt: skip
-TENANT_REQUESTS = Counter("omni_tenant_requests_total", "Requests by whom and for what.", ("tenant", "model", "route"))
-TOKENS = Counter("omni_tokens_total", "Tokens that upstreams reported.", ("tenant", "model", "direction"))
-TOKENS_EACH = Histogram(
+TENANT_REQUESTS = METRICS.counter(
+    "omni_tenant_requests_total", "Requests by whom and for what.", ("tenant", "model", "route")
+)
+TOKENS = METRICS.counter("omni_tokens_total", "Tokens that upstreams reported.", ("tenant", "model", "direction"))
+TOKENS_EACH = METRICS.histogram(
     "omni_request_tokens", "Tokens of one request, as upstreams reported them.", ("model", "direction"),
-    buckets=tuple(4**power for power in range(14)),
+    bounds=tuple(4**power for power in range(14)),
 )  # fmt: skip
-COST = Counter("omni_cost_usd_total", "Dollars that answers cost, by whom and for what.", ("tenant", "model"))
-BUDGET_REFUSALS = Counter(
+COST = METRICS.counter("omni_cost_usd_total", "Dollars that answers cost, by whom and for what.", ("tenant", "model"))
+BUDGET_REFUSALS = METRICS.counter(
     "omni_budget_refusals_total", "Requests refused for a budget of a key or tenant, and why.", ("owner", "reason")
 )
-BUDGET_EXCHANGES = Counter("omni_budget_exchanges_total", "Leases and settlements of budgets in the store.")
-USAGE_ROWS_LOST = Counter("omni_usage_rows_lost_total", "Rows of usage that gave way while the store was away.")
-FIRST_TOKEN = Histogram(
+BUDGET_EXCHANGES = METRICS.counter("omni_budget_exchanges_total", "Leases and settlements of budgets in the store.")
+USAGE_ROWS_LOST = METRICS.counter("omni_usage_rows_lost_total", "Rows of usage that gave way while the store was away.")
+FIRST_TOKEN = METRICS.histogram(
     "omni_time_to_first_token_seconds", "From the request's head to a stream's first part.", ("model",),
-    buckets=LATENCY_BUCKETS_S,
+    bounds=LATENCY_BUCKETS_S,
 )  # fmt: skip
-LIMIT_DECISIONS = Counter(
+LIMIT_DECISIONS = METRICS.counter(
     "omni_limit_decisions_total", "Requests admitted, and refused by which limit.", ("tier", "decision", "limit")
 )
-LIMITER_EXCHANGES = Counter("omni_limiter_exchanges_total", "Errands to the limiter: leases, slots, settlements.")
-LIMITER_DEGRADED = Gauge("omni_limiter_degraded", "1 while each instance keeps its part of the limits by itself.")
-UPSTREAM_FAILURES = Counter(
+LIMITER_EXCHANGES = METRICS.counter(
+    "omni_limiter_exchanges_total", "Errands to the limiter: leases, slots, settlements."
+)
+LIMITER_DEGRADED = METRICS.gauge(
+    "omni_limiter_degraded", "1 while each instance keeps its part of the limits by itself."
+)
+UPSTREAM_FAILURES = METRICS.counter(
     "omni_upstream_failures_total", "Exchanges with an upstream that failed.", ("model", "reason")
 )
-UPSTREAM_STATE = Gauge("omni_upstream_state", "Breaker: 0 closed, 1 half open, 2 open.", ("model", "upstream"))
-CACHE = Counter("omni_cache_requests_total", "Inference requests by what the cache did.", ("model", "outcome"))
-CACHE_FAILURES = Counter("omni_cache_failures_total", "Times that the cache could not be reached.")
-REPLAYS = Counter("omni_idempotent_replays_total", "Requests answered by their idempotency key.", ("route",))
-STORE_READS = Counter(
+UPSTREAM_STATE = METRICS.gauge("omni_upstream_state", "Breaker: 0 closed, 1 half open, 2 open.", ("model", "upstream"))
+CACHE = METRICS.counter("omni_cache_requests_total", "Inference requests by what the cache did.", ("model", "outcome"))
+CACHE_FAILURES = METRICS.counter("omni_cache_failures_total", "Times that the cache could not be reached.")
+REPLAYS = METRICS.counter("omni_idempotent_replays_total", "Requests answered by their idempotency key.", ("route",))
+STORE_READS = METRICS.counter(
     "omni_store_reads_total", "Documents read from the store; a query that finds none counts as one.", ("collection",)
 )
-STORE_WRITES = Counter("omni_store_writes_total", "Documents written to the store or deleted.", ("collection",))
-STORE_FAILING = Gauge("omni_store_failing", "1 when the store could not be reached the last time it was asked.")
-SECRETS_FAILING = Gauge("omni_secrets_failing", "1 while last known secrets are used, as their source does not answer.")
-JOBS_FINISHED = Counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
-WEBHOOK_ATTEMPTS = Counter("omni_webhook_attempts_total", "Webhooks sent, by what came of it.", ("outcome",))
-QUEUE_DEPTH = Gauge(
+STORE_WRITES = METRICS.counter("omni_store_writes_total", "Documents written to the store or deleted.", ("collection",))
+STORE_FAILING = METRICS.gauge("omni_store_failing", "1 when the store could not be reached the last time it was asked.")
+SECRETS_FAILING = METRICS.gauge(
+    "omni_secrets_failing", "1 while last known secrets are used, as their source does not answer."
+)
+JOBS_FINISHED = METRICS.counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
+WEBHOOK_ATTEMPTS = METRICS.counter("omni_webhook_attempts_total", "Webhooks sent, by what came of it.", ("outcome",))
+QUEUE_DEPTH = METRICS.gauge(
     "omni_queue_depth",
     "Jobs that have not ended, up to 100,000 a lane, as the schedule jobs_sweep counted them last.",
     ("lane",),
 )
-JOBS_RUNNING = Gauge("omni_jobs_running", "Jobs this process runs now.")
-SLOTS_BUSY = Gauge("omni_worker_slots_busy", "Slots of the engine in use.")
+JOBS_RUNNING = METRICS.gauge("omni_jobs_running", "Jobs this process runs now.")
+SLOTS_BUSY = METRICS.gauge("omni_worker_slots_busy", "Slots of the engine in use.")
+
+REGISTRY.register(METRICS)
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -143,17 +152,11 @@ class RequestLog:
         os.write(2, _encode(line) + b"\n")
 
 
-@functools.lru_cache(maxsize=10_000)
-def series(metric: M, *labels: str) -> M:
-    """The metric's series for these labels, kept: looking one up costs more than counting."""
-    return metric.labels(*labels)
-
-
 def count_tokens(tenant: str, model: str, tokens_in: int, tokens_out: int) -> None:
     """Those of one request."""
     for direction, tokens in (("input", tokens_in), ("output", tokens_out)):
-        series(TOKENS, tenant, model, direction).inc(tokens)
-        series(TOKENS_EACH, model, direction).observe(tokens)
+        TOKENS.labels(tenant, model, direction).inc(tokens)
+        TOKENS_EACH.labels(model, direction).observe(tokens)
 
 
 def exposition() -> tuple[bytes, str]:

@@ -25,7 +25,6 @@ from shared.core.keys import Caller
 from shared.core.routing import Model
 from shared.manifest import Route
 from shared.settings import Settings
-from shared.telemetry import series
 
 NOT_IN_THE_ANSWER = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "stream", "stream_options", "user"})
 """Fields of a request that do not change what a model says."""
@@ -183,4 +182,4 @@ def _note_hit(exchange: Exchange, age_s: float) -> None:
 
 def _note(exchange: Exchange, outcome: str) -> None:
     exchange.reply_headers.append((b"x-omni-cache", outcome.encode()))
-    series(telemetry.CACHE, exchange.model, outcome).inc()
+    telemetry.CACHE.labels(exchange.model, outcome).inc()

@@ -17,7 +17,6 @@ from shared.core.pricing import Use, cost, dollars
 from shared.core.routing import Model
 from shared.money.refusals import no_price
 from shared.money.worst_case import most_output, worst_cost
-from shared.telemetry import series
 
 HEADER = b"x-omni-cost-usd"
 FASTEST_TOKENS_PER_S = 1000
@@ -67,7 +66,7 @@ class Charge:
         if self._reservation:
             self._reservation.settle(exchange.cost or 0)
         if exchange.cost_usd and exchange.caller:
-            series(telemetry.COST, exchange.caller.tenant, self._model.id).inc(exchange.cost_usd)
+            telemetry.COST.labels(exchange.caller.tenant, self._model.id).inc(exchange.cost_usd)
 
     def note_answer(self) -> str | None:
         """The tokens of the answer are known. Its cost in dollars, the same from here on; None: it has no price."""

@@ -4,7 +4,6 @@ from functions.gateway.exchange import Exchange
 from functions.gateway.stage import Handler
 from shared import telemetry
 from shared.ports.clock import Clock
-from shared.telemetry import series
 from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
 
@@ -17,7 +16,7 @@ class Measure:
             await proceed(exchange)
         finally:
             status = str(exchange.status or CLIENT_CLOSED_REQUEST)
-            series(telemetry.REQUESTS, exchange.route_name, exchange.method, status).inc()
-            series(telemetry.LATENCY, exchange.route_name, exchange.model).observe(self._now() - exchange.started)
+            telemetry.REQUESTS.labels(exchange.route_name, exchange.method, status).inc()
+            telemetry.LATENCY.labels(exchange.route_name, exchange.model).observe(self._now() - exchange.started)
             if exchange.sent_at:
-                series(telemetry.OVERHEAD, exchange.route_name).observe(exchange.sent_at - exchange.started)
+                telemetry.OVERHEAD.labels(exchange.route_name).observe(exchange.sent_at - exchange.started)

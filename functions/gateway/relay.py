@@ -14,7 +14,6 @@ from shared.core import tokens
 from shared.core.errors import UpstreamFailed
 from shared.ports.clock import Clock
 from shared.ports.upstream import Response, UpstreamError
-from shared.telemetry import series
 from shared.web import sse
 from shared.web.asgi import RawHeaders
 
@@ -92,7 +91,7 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock, kee
     first, done, told = True, False, False
     async for block in sse.blocks(response.chunks()):
         if first:
-            series(telemetry.FIRST_TOKEN, exchange.model).observe(clock.monotonic() - exchange.started)
+            telemetry.FIRST_TOKEN.labels(exchange.model).observe(clock.monotonic() - exchange.started)
             if keep_alive:
                 keep_alive.stop()
             first = False

@@ -22,7 +22,6 @@ from shared import telemetry
 from shared.core.errors import InvalidRequest, OmniError, Unavailable
 from shared.idempotency import LEASE_S, Claim, IdempotencyKeys, KeyedRequest
 from shared.settings import Settings
-from shared.telemetry import series
 from shared.web.asgi import Message
 from shared.web.reply import Reply
 
@@ -65,7 +64,7 @@ class Replay:
             exchange.reply_headers.append((COST, b"0"))
         exchange.answered_from = "replay"
         exchange.reply_headers.append((b"idempotency-replayed", b"true"))
-        series(telemetry.REPLAYS, exchange.route_name).inc()
+        telemetry.REPLAYS.labels(exchange.route_name).inc()
         await exchange.reply(kept)
 
     async def _run_first(self, exchange: Exchange, proceed: Handler, claim: Claim) -> None:

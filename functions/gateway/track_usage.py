@@ -20,7 +20,6 @@ from shared.core.errors import Unavailable
 from shared.core.usage import UsageRow
 from shared.money.usage import MOST_ROWS, UsageRecords
 from shared.ports.clock import Clock
-from shared.telemetry import series
 from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
 PAUSE_S = 0.4
@@ -52,7 +51,7 @@ class TrackUsage:
             await proceed(exchange)
         finally:
             if caller := exchange.caller:
-                series(telemetry.TENANT_REQUESTS, caller.tenant, exchange.model, exchange.route_name).inc()
+                telemetry.TENANT_REQUESTS.labels(caller.tenant, exchange.model, exchange.route_name).inc()
                 if exchange.tokens_in or exchange.tokens_out:
                     telemetry.count_tokens(caller.tenant, exchange.model, exchange.tokens_in, exchange.tokens_out)
                 if exchange.model:

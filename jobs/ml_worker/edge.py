@@ -185,7 +185,7 @@ class Edge:
             return _sent(Reply.json(await caller.unless_gone(request.receive, answer.whole())))
         blocks = answer.stream()
         first = await caller.unless_gone(request.receive, _first(blocks))
-        telemetry.series(telemetry.FIRST_TOKEN, facts.model).observe(self._clock.monotonic() - facts.started)
+        telemetry.FIRST_TOKEN.labels(facts.model).observe(self._clock.monotonic() - facts.started)
         return StreamingResponse(_events(first, blocks, facts), headers=EVENT_STREAM, media_type="text/event-stream")
 
     def _permit(self, facts: RequestFacts) -> None:

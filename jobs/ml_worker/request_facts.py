@@ -7,7 +7,7 @@ from typing import Any
 from jobs.ml_worker.completions.usage import Usage
 from shared import telemetry
 from shared.core.keys import Caller
-from shared.telemetry import RequestLog, series
+from shared.telemetry import RequestLog
 from shared.web.asgi import CLIENT_CLOSED_REQUEST
 
 
@@ -25,13 +25,13 @@ class RequestFacts:
     reply_headers: list[tuple[str, str]] = field(default_factory=list)
 
     def measure(self, ended: float) -> None:
-        series(telemetry.REQUESTS, self.route, self.method, str(self.status)).inc()
-        series(telemetry.LATENCY, self.route, self.model).observe(ended - self.started)
+        telemetry.REQUESTS.labels(self.route, self.method, str(self.status)).inc()
+        telemetry.LATENCY.labels(self.route, self.model).observe(ended - self.started)
 
     def track_usage(self) -> None:
         if self.caller and self.model:
             tenant = self.caller.tenant
-            series(telemetry.TENANT_REQUESTS, tenant, self.model, self.route).inc()
+            telemetry.TENANT_REQUESTS.labels(tenant, self.model, self.route).inc()
             telemetry.count_tokens(tenant, self.model, self.usage.prompt_tokens, self.usage.completion_tokens)
 
     def write(self, log: RequestLog, ended: float, slow_s: float) -> None:

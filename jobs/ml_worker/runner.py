@@ -72,7 +72,7 @@ class Runner:
         try:
             job = await self._call(claim)
             if job:
-                with telemetry.JOBS_RUNNING.track_inprogress():
+                with telemetry.JOBS_RUNNING.labels().track_inprogress():
                     await self._work(job)
         finally:
             self._slots.release()

@@ -26,7 +26,6 @@ from shared.pages import every
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store
 from shared.settings import Settings
-from shared.telemetry import series
 
 JOBS = "jobs"
 PAGE = 50
@@ -122,7 +121,7 @@ class Turns:
             "waiting": Query(JOBS, (("lane", ">", WAITING),), "lane", limit=MOST_COUNTED),
         }
         for name, lane in lanes.items():
-            series(telemetry.QUEUE_DEPTH, name).set(self._store.count(lane))
+            telemetry.QUEUE_DEPTH.labels(name).set(self._store.count(lane))
 
     def round(self, let_in: LetIn) -> Report:
         """Lets in what there is room for, tenant by tenant in turn, as many at a time as each one's weight."""

@@ -11,7 +11,6 @@ from shared.limits.headers import headers
 from shared.limits.policy import LimitPolicy
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
-from shared.telemetry import series
 from shared.web.asgi import RawHeaders
 
 FORGET_ABOVE = 20_000
@@ -123,7 +122,7 @@ class Admission:
 
 
 def count_admitted(caller: Caller) -> None:
-    series(telemetry.LIMIT_DECISIONS, caller.tier, "admitted", "").inc()
+    telemetry.LIMIT_DECISIONS.labels(caller.tier, "admitted", "").inc()
 
 
 def _refused(refusal: Refusal) -> RateLimited:

@@ -7,7 +7,6 @@ from shared.core.budgets import Budget, Standing, binding, is_spent
 from shared.core.errors import BudgetExceeded, PermissionDenied, Unavailable
 from shared.core.pricing import dollars
 from shared.core.routing import Model
-from shared.telemetry import series
 
 
 def refused(subject: str, budget: Budget, told: Standing, wait_s: float, now: float) -> BudgetExceeded:
@@ -50,4 +49,4 @@ def _owner(subject: str) -> str:
 
 
 def _count(owner: str, reason: str) -> None:
-    series(telemetry.BUDGET_REFUSALS, owner, reason).inc()
+    telemetry.BUDGET_REFUSALS.labels(owner, reason).inc()

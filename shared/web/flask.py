@@ -79,7 +79,7 @@ class FlaskEdge:
         headers = _headers(request)
         entry = self._door.enter(headers, request.remote_addr or "", route.scope)
         if not self._settings.run_as_internal:  # otherwise the gateway has counted it
-            telemetry.series(telemetry.TENANT_REQUESTS, entry.caller.tenant, "", route.name).inc()
+            telemetry.TENANT_REQUESTS.labels(entry.caller.tenant, "", route.name).inc()
         try:
             reply = self._served(request, route, entry.caller, params, request_id_)
         except OmniError as error:
@@ -135,7 +135,7 @@ def _headers(request: flask.Request) -> dict[str, str]:
 
 def _measure(route: str, method: str, status: int, started: float, request_id_: str) -> None:
     elapsed_s = time.perf_counter() - started
-    telemetry.REQUESTS.labels(route, method, status).inc()
+    telemetry.REQUESTS.labels(route, method, str(status)).inc()
     telemetry.LATENCY.labels(route, "").observe(elapsed_s)
     fields = {"request_id": request_id_, "route": route, "status": status, "ms": round(elapsed_s * 1000, 2)}
     log.info("request", extra={"fields": fields})
