@@ -41,7 +41,7 @@ class Workshop:
         files = Files(ports.store, ports.blobs, ports.clock)
         return {
             **registry(self._inference),
-            PLAN: BatchPlan(batches, files, Catalogue.load(settings.models_file), settings),
+            PLAN: BatchPlan(batches, files, ports.blobs, Catalogue.load(settings.models_file), settings),
             CHUNK: BatchChunk(self._inference, batches.records, ports.blobs, self._slots),
             FINISH: BatchFinish(batches, self.jobs, files, ports.blobs, ports.clock),
         }

@@ -81,9 +81,7 @@ class Assembly:
         if len(outcome.done) == chunk.lines:
             return
         try:
-            for line in asked(chunk, self._blobs.read(chunk.uri, chunk.start, chunk.length)):
-                if line.number not in outcome.done:
-                    yield line
+            yield from asked(chunk, self._blobs.read(chunk.uri, chunk.start, chunk.length), outcome.done)
         except FileNotFoundError:  # the input is gone, and nobody can name its lines any more
             return
 

@@ -133,7 +133,7 @@ class Batches:
     def start(self, planned: Batch, chunks: Sequence[Chunk]) -> None:
         """Makes the steps that answer the lines; then the batch is in progress."""
         for number, chunk in enumerate(chunks):
-            self._add_step(planned, CHUNK, f"{number:04}", asdict(chunk))
+            self._add_step(planned, CHUNK, chunk_name(number), asdict(chunk))
         if (started := self.records.change(planned.id, transitions.start)) and started.status is Status.CANCELLING:
             self._jobs.steps.cancel(planned.id, FINISH)
 
@@ -216,7 +216,7 @@ class Batches:
         left_s = max(1.0, batch.expires_at - self._clock.now())
         self._jobs.create(
             JobOrder(
-                id=f"{batch.id}-{name}",
+                id=step_id(batch.id, name),
                 parent=batch.id,
                 tenant=batch.tenant,
                 key_id=batch.key_id,
@@ -253,5 +253,13 @@ def _new(batch_id: str, order: BatchOrder, now: float) -> Batch:
     )
 
 
+def chunk_name(number: int) -> str:
+    return f"{number:04}"
+
+
+def step_id(batch_id: str, name: str) -> str:
+    return f"{batch_id}-{name}"
+
+
 def _finish_id(batch_id: str) -> str:
-    return f"{batch_id}-{FINISH_NAME}"
+    return step_id(batch_id, FINISH_NAME)

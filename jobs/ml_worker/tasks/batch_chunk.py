@@ -61,8 +61,7 @@ class BatchChunk:
 
     def _todo(self, chunk: Chunk, saved: "Saved") -> list[Asked]:
         try:
-            lines = asked(chunk, self._blobs.read(chunk.uri, chunk.start, chunk.length))
-            return [line for line in lines if line.number not in saved.numbers]
+            return list(asked(chunk, self._blobs.read(chunk.uri, chunk.start, chunk.length), saved.numbers))
         except FileNotFoundError:
             raise NotFound("The batch's input file is not there any more.", code="file_not_found") from None
 

@@ -1,4 +1,4 @@
-"""A batch's first step: reads its file, finds every mistake in it, and splits it into chunks."""
+"""A batch's first step: reads its file, refuses what cannot be answered, and splits the rest into chunks."""
 
 import asyncio
 from functools import partial
@@ -8,24 +8,28 @@ import msgspec
 
 from jobs.ml_worker.tasks import Done, Report
 from shared import manifest
-from shared.batches.batches import Batches
-from shared.batches.input import Inspection, Worst
+from shared.batches.batches import Batches, chunk_name, step_id
+from shared.batches.input import Findings, Inspection, Worst
+from shared.batches.lines import refused
+from shared.batches.parts import Parts
 from shared.catalogue import Catalogue
 from shared.core.batches import Batch, Mistake, Status
 from shared.core.errors import BudgetExceeded, PermissionDenied
 from shared.files.files import Files, StoredFile
-from shared.jobs.charges import terms
+from shared.jobs.charges import Terms, terms
 from shared.money.policy import Applies
 from shared.money.worst_case import GivenBounds, worst_cost
+from shared.ports.blobs import Blobs
 from shared.settings import Settings
 
 NO_FILE = Mistake("file_not_found", "The input file is not there any more.", param="input_file_id")
 
 
 class BatchPlan:
-    def __init__(self, batches: Batches, files: Files, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(self, batches: Batches, files: Files, blobs: Blobs, catalogue: Catalogue, settings: Settings) -> None:
         self._batches = batches
         self._files = files
+        self._parts = Parts(blobs)
         self._catalogue = catalogue
         self._max_depth = settings.max_json_depth
         self._max_output = settings.max_output_tokens
@@ -50,19 +54,28 @@ class BatchPlan:
 
     def _split(self, batch: Batch, file: StoredFile) -> None:
         route = self._routes[batch.endpoint]
-        found = Inspection(batch, route, partial(self._worst, batch), self._max_depth).of(self._files.read(file))
+        inspection = Inspection(batch, route, self._routes, partial(self._worst, batch), self._max_depth)
+        found = inspection.of(self._files.read(file))
         if found.mistakes:
             self._batches.refuse(batch, found.mistakes)
             return
-        applying = tuple(msgspec.convert(each, Applies) for each in batch.budgets)
         try:
-            agreed = terms(self._catalogue.get(found.model), found.most, applying)
-            planned = self._batches.reserve(batch, found.model, len(found.starts), agreed)
+            planned = self._batches.reserve(batch, found.model, len(found.starts), self._terms(batch, found))
         except (BudgetExceeded, PermissionDenied) as error:
             self._batches.refuse(batch, [Mistake(error.code, error.message)])
             return
         if planned and planned.status is Status.VALIDATING:
-            self._batches.start(planned, found.chunks(batch, file.uri, route.name))
+            chunks = found.chunks(batch, file.uri, route.name)
+            for number, chunk in enumerate(chunks):
+                if lines := [refused(batch.id, each.line, each.error) for each in found.refused_of(chunk)]:
+                    self._parts.save(batch.id, step_id(batch.id, chunk_name(number)), 0, 0, lines)
+            self._batches.start(planned, chunks)
+
+    def _terms(self, batch: Batch, found: Findings) -> Terms:
+        if not found.model:  # there is no line to answer
+            return Terms(None, 0)
+        applying = tuple(msgspec.convert(each, Applies) for each in batch.budgets)
+        return terms(self._catalogue.get(found.model), found.most, applying)
 
     def _worst(self, batch: Batch, model_id: str) -> Worst:
         """What lines that ask this model can cost; their seconds, if they are charged, nobody can tell."""
