@@ -12,7 +12,7 @@ from cli.paging import page_query, paged, tell_of_more
 
 PATH = "/api/v1/keys"
 TIERS = ("free", "basic", "premium", "master")
-SCOPES = ("inference", "jobs", "admin")
+SCOPES = ("inference", "jobs", "admin", "platform_admin")
 COLUMNS = ("ID", "NAME", "TENANT", "TIER", "PER MIN", "BUDGET", "SCOPES", "MADE", "STATE")
 LONGEST_OVERLAP_S = 30 * 24 * 3600
 

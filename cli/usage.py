@@ -24,11 +24,11 @@ def show_usage(answer: Answer) -> None:
 @click.option("--by", "group", type=click.Choice(GROUPS), default="day", show_default=True, help="What to sum up by.")
 @click.option("--from", "first", metavar="DAY", help="The first day (UTC), as in 2026-11-01. Default: 30 days.")
 @click.option("--to", "last", metavar="DAY", help="The last day. Default: today.")
-@click.option("--tenant", help="Only this tenant's; needs a key with the scope admin.")
+@click.option("--tenant", help="Only this tenant's; another than yours needs the scope platform_admin.")
 @shown_by(show_usage)
 @connected
 def command(client: Client, group: str, first: str | None, last: str | None, tenant: str | None) -> Answer:
-    """Shows what was used and what it cost: your tenant's, or with an admin key everybody's.
+    """Shows what was used and what it cost: your tenant's, or with a platform admin's key every tenant's.
 
     \b
     Examples:

@@ -73,10 +73,13 @@ SYSTEM = (
 
 
 def system(settings: Settings) -> tuple[Route, ...]:
-    """SYSTEM as a process with these settings serves it: metrics tell of tenants, so the public needs an admin key."""
+    """SYSTEM as a process with these settings serves it: metrics name every tenant, so for the public they need a
+    platform admin's key."""
     if settings.is_local or settings.run_as_internal:
         return SYSTEM
-    return tuple(msgspec.structs.replace(row, scope=Scope.ADMIN) if row.name == "metrics" else row for row in SYSTEM)
+    return tuple(
+        msgspec.structs.replace(row, scope=Scope.PLATFORM_ADMIN) if row.name == "metrics" else row for row in SYSTEM
+    )
 
 
 def behind_the_gateway(settings: Settings) -> list[Route]:

@@ -5,11 +5,11 @@ from typing import Any
 
 from functions.routes.context import Context
 from functions.routes.keys_get import view
-from shared.core.delegation import excess
-from shared.core.errors import InvalidRequest, PermissionDenied, Unavailable
+from shared.core.errors import InvalidRequest, Unavailable
 from shared.core.keys import Caller, Scope, Tier, mint, new_id, peppered
-from shared.core.managed_keys import ManagedKey, TextHash, credential
+from shared.core.managed_keys import ManagedKey, TextHash
 from shared.keys import changes as key_changes
+from shared.keys.delegation import Delegation, acts_everywhere
 from shared.ports.secrets import Secrets
 from shared.secret import newest_first
 from shared.web.incoming import Incoming
@@ -17,38 +17,40 @@ from shared.web.reply import Reply
 from shared.web.schemas.keys import KeyRequest, KeyTerms
 from shared.web.validation import parse
 
+DEFAULT_TENANT = "default"
+
 
 def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(KeyRequest, incoming.body, context.settings.max_json_depth)
     chosen = terms(wanted, wanted.model_fields_set | {"name", "tier", "scopes"}, context.ports.clock.now())
     key_id = new_id(secrets.choice)
     text, hashed = new_text(key_id, context.ports.secrets)
+    tenant = wanted.tenant or _default_tenant(incoming.caller)
+    delegation = delegation_of(incoming.caller, context)
 
     def make(now: float) -> ManagedKey:
         key = ManagedKey(
             id=key_id,
-            tenant=wanted.tenant,
+            tenant=tenant,
             texts=(TextHash(hashed),),
             created_at=now,
             created_by=incoming.caller.key_id,
             **chosen,
         )
-        require_within(incoming.caller, key, context)
+        delegation.require_within(key)
         return key
 
     key = key_changes.create(context.ports.store, make)
     return Reply.json(view(key, context, key.created_at) | {"key": text}, 201)
 
 
-def require_within(maker: Caller, key: ManagedKey, context: Context) -> None:
-    """PermissionDenied (code `exceeds_own_key`) naming the field in which the key has more than who asks for it."""
-    limits = context.limits
-    if field := excess(maker, limits.of_key(maker), key, limits.of_key(credential(key).caller)):
-        raise PermissionDenied(
-            f"This key may not make or change keys that have more than itself; '{field}' is more.",
-            param=field,
-            code="exceeds_own_key",
-        )
+def delegation_of(caller: Caller, context: Context) -> Delegation:
+    """What the caller's key may hand on; Unauthenticated when it has ended meanwhile."""
+    return Delegation.by(caller, context.ports.store, context.limits, context.budgets, context.ports.clock.now())
+
+
+def _default_tenant(caller: Caller) -> str:
+    return DEFAULT_TENANT if acts_everywhere(caller) else caller.tenant
 
 
 def new_text(key_id: str, source: Secrets) -> tuple[str, str]:

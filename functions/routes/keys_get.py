@@ -7,6 +7,7 @@ from shared.core.budgets import Budget
 from shared.core.managed_keys import ManagedKey, credential
 from shared.core.pricing import NANO
 from shared.keys.changes import existing
+from shared.keys.delegation import require_in_reach
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 
@@ -14,6 +15,7 @@ from shared.web.reply import Reply
 def handle(incoming: Incoming, context: Context) -> Reply:
     key_id = incoming.params["id"]
     key = existing(context.ports.store.get("keys", key_id), key_id)
+    require_in_reach(incoming.caller, key)
     return Reply.json(view(key, context, context.ports.clock.now()))
 
 

@@ -1,15 +1,16 @@
-"""GET /api/v1/keys: the managed keys, newest first."""
+"""GET /api/v1/keys: the managed keys of the caller's tenant, for platform admins those of all, newest first."""
 
 from functions.routes.context import Context
 from functions.routes.keys_get import view
 from shared.core.managed_keys import from_document
+from shared.keys.delegation import named_tenant
 from shared.ports.store import Query
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:
-    tenant, now = incoming.query.get("tenant"), context.ports.clock.now()
+    tenant, now = named_tenant(incoming.caller, incoming.query), context.ports.clock.now()
     page = context.ports.store.query(
         Query(
             "keys",

@@ -1,4 +1,4 @@
-"""GET /api/v1/usage: what the caller's tenant used; for admins, everybody's."""
+"""GET /api/v1/usage: what the caller's tenant used; for platform admins, every tenant's."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -7,9 +7,9 @@ from typing import Any
 from functions.routes.context import Context
 from shared.core.budgets import day_of
 from shared.core.errors import InvalidRequest
-from shared.core.keys import Caller, Scope
 from shared.core.pricing import NANO
 from shared.core.usage import Grouping, Slice, Sums
+from shared.keys.delegation import named_tenant
 from shared.money.usage import UsageRecords
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
@@ -26,7 +26,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     if not timedelta(0) <= last - first < timedelta(days=MOST_DAYS):
         raise InvalidRequest(f"'from' must be before 'to', and at most {MOST_DAYS} days.", param="from")
     records = UsageRecords(context.ports.store, context.settings.usage_days)
-    found = records.sums(first.isoformat(), last.isoformat(), _tenant(incoming.query, incoming.caller))
+    found = records.sums(first.isoformat(), last.isoformat(), named_tenant(incoming.caller, incoming.query))
     return Reply.json(
         {
             "object": "usage",
@@ -60,15 +60,6 @@ def _view(sums: Sums) -> dict[str, Any]:
         "cost_usd": sums.cost / NANO,
         "unpriced_requests": sums.unpriced,
     }
-
-
-def _tenant(query: Mapping[str, str], caller: Caller) -> str | None:
-    """Whose usage is told; None: everybody's."""
-    if Scope.ADMIN in caller.scopes:
-        return query.get("tenant") or None
-    if query.get("tenant", caller.tenant) != caller.tenant:
-        raise InvalidRequest("Only a key with the scope 'admin' sees another tenant's usage.", param="tenant")
-    return caller.tenant
 
 
 def _grouping(text: str) -> Grouping:

@@ -26,6 +26,7 @@ MANAGED = re.compile(
     rf"omni_([0-9A-Za-z]{{{ID_LENGTH}}})_[0-9A-Za-z]{{{SECRET_LENGTH + SEAL_LENGTH}}}"
     rf"([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
+STATIC_ID = "env-"
 STATIC = re.compile(r"(?P<prefix>[a-z]+)-(?:key-(?P<tenant>[A-Za-z0-9_]+)-)?.+")
 
 
@@ -57,16 +58,18 @@ PREFIXES = {
 
 
 class Scope(StrEnum):
-    """What a key may do. `system` is for the platform's own schedules and tasks and is never given to a key."""
+    """What a key may do. `admin` administers its own tenant, `platform_admin` every tenant, and it includes `admin`.
+    `system` is for the platform's own schedules and tasks and is never given to a key."""
 
     INFERENCE = "inference"
     JOBS = "jobs"
     ADMIN = "admin"
+    PLATFORM_ADMIN = "platform_admin"
     SYSTEM = "system"
 
 
 USER_SCOPES = frozenset({Scope.INFERENCE, Scope.JOBS})
-GRANTABLE_SCOPES = USER_SCOPES | {Scope.ADMIN}
+GRANTABLE_SCOPES = USER_SCOPES | {Scope.ADMIN, Scope.PLATFORM_ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,14 @@ class Caller:
     def may_use(self, model_id: str) -> bool:
         return self.models is None or model_id in self.models
 
+    def has_scope(self, scope: Scope) -> bool:
+        return scope in granted(self.scopes)
+
+
+def granted(scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """The scopes, with those that one of them includes."""
+    return scopes | {Scope.ADMIN} if Scope.PLATFORM_ADMIN in scopes else scopes
+
 
 SYSTEM = Caller("system", "system", Tier.MASTER, frozenset({Scope.SYSTEM}), 0)
 
@@ -113,10 +124,15 @@ def static_keys(text: str) -> dict[bytes, Caller]:
     return {digest(key): _static_caller(key) for key in (part.strip() for part in text.split(",")) if key}
 
 
+def is_static(key_id: str) -> bool:
+    """Whether it is the id of a key of `API_KEYS`. No managed key's id has a hyphen."""
+    return key_id.startswith(STATIC_ID)
+
+
 def _static_caller(key: str) -> Caller:
     found = STATIC.fullmatch(key)
     tier = PREFIXES.get(found["prefix"], Tier.FREE) if found else Tier.FREE
-    key_id = "env-" + hashlib.sha256(key.encode()).hexdigest()[:12]
+    key_id = STATIC_ID + hashlib.sha256(key.encode()).hexdigest()[:12]
     tenant = (found["tenant"] if found else None) or key_id
     scopes = GRANTABLE_SCOPES if tier is Tier.MASTER else USER_SCOPES
     return Caller(key_id, tenant, tier, scopes, requests_per_minute=None)

@@ -91,7 +91,7 @@ def presented_key(authorization: str, x_api_key: str) -> str:
 
 def require_scope(caller: Caller, scope: Scope | None) -> None:
     """PermissionDenied, naming the scope, when the caller lacks it."""
-    if scope is not None and scope not in caller.scopes:
+    if scope is not None and not caller.has_scope(scope):
         raise PermissionDenied(f"This key lacks the scope '{scope}'.")
 
 

@@ -34,7 +34,7 @@ TAGS = {
     "Batches": "Thousands of requests in a file, answered when there is room, within 24 hours.",
     "Files": "What batches read and write. Kept for 30 days at most.",
     "Webhooks": "What is told to the addresses that jobs name, and the secrets that sign it.",
-    "Usage": "What requests used and what they cost. A key with the scope `admin` sees every tenant's.",
+    "Usage": "What requests used and what they cost. A key with the scope `platform_admin` sees every tenant's.",
     "Keys": "Managed API keys. Needs a key with the scope `admin`.",
     "Schedules": "Called by scheduler and queue with a signed caller; the gateway does not pass them on.",
     "System": "What a process tells of itself. Needs no key.",

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from functions.routes.main import build
 from shared import manifest
 from shared.adapters.environment_secrets import EnvironmentSecrets
-from shared.core.keys import SYSTEM, Caller, Scope, Tier
+from shared.core.keys import GRANTABLE_SCOPES, SYSTEM, Caller, Scope, Tier
 from shared.core.signing import HEADER, sign
 from shared.settings import Settings
 from shared.wiring import Ports
@@ -24,7 +24,7 @@ SECRETS = {
     "OMNI_KEY_PEPPER": "pepper",
     "OMNI_WEBHOOK_KEY": "webhooks",
 }
-ADMIN = Caller("k-admin", "root", Tier.MASTER, frozenset({Scope.ADMIN, Scope.JOBS, Scope.INFERENCE}), 0)
+ADMIN = Caller("env-admin", "root", Tier.MASTER, GRANTABLE_SCOPES, 0)
 ACME = Caller("k-acme", "acme", Tier.PREMIUM, frozenset({Scope.JOBS, Scope.INFERENCE}), 1000)
 
 

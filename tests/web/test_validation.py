@@ -154,7 +154,7 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
         ({"name": "n", "tenant": "t" * 65}, "tenant", "pattern"),
         ({"name": "n", "tier": "gold"}, "tier", "'free', 'basic', 'premium' or 'master'"),
         ({"name": "n", "scopes": []}, "scopes", "at least 1 item"),
-        ({"name": "n", "scopes": ["jobs", "system"]}, "scopes.1", "'inference', 'jobs' or 'admin'"),
+        ({"name": "n", "scopes": ["jobs", "system"]}, "scopes.1", "'inference', 'jobs', 'admin' or 'platform_admin'"),
         ({"name": "n", "requests_per_minute": -1}, "requests_per_minute", "greater than or equal to 0"),
         ({"name": "n", "requests_per_minute": "5"}, "requests_per_minute", "valid integer"),
         ({"name": "n", "requests_per_minute": True}, "requests_per_minute", "valid integer"),

@@ -13,7 +13,7 @@ from shared.web.schemas.jobs import Metadata
 from shared.web.schemas.strict import Open, Strict
 
 GrantableTier = Literal["free", "basic", "premium", "master"]
-GrantableScope = Literal["inference", "jobs", "admin"]
+GrantableScope = Literal["inference", "jobs", "admin", "platform_admin"]
 Most = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 ModelId = Annotated[str, Field(min_length=1, max_length=200)]
@@ -92,8 +92,9 @@ class KeyRequest(KeyTerms):
         json_schema_extra={"examples": [{"name": "laptop", "tenant": "acme", "tier": "basic", "scopes": ["inference"]}]}
     )
 
-    tenant: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")] = "default"
-    """Whose usage and jobs the key's requests are. A key keeps it for life."""
+    tenant: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")] | None = None
+    """Whose usage and jobs the key's requests are; null means the maker's, or `default` when that is a platform admin.
+    A key keeps it for life."""
 
 
 def _nothing_by_default(schema: dict[str, Any]) -> None:
