@@ -35,7 +35,7 @@ TAGS = {
     "Files": "What batches read and write. Kept for 30 days at most.",
     "Webhooks": "What is told to the addresses that jobs name, and the secrets that sign it.",
     "Usage": "What requests used and what they cost. A key with the scope `platform_admin` sees every tenant's.",
-    "Keys": "Managed API keys. Needs a key with the scope `admin`.",
+    "Keys": "Managed API keys. Needs a key with the scope `admin`, and for other tenants' `platform_admin`.",
     "Schedules": "Called by scheduler and queue with a signed caller; the gateway does not pass them on.",
     "System": "What a process tells of itself. Needs no key.",
 }
