@@ -103,7 +103,7 @@ class Ports:
     def upstream(self) -> Upstream:
         from shared.adapters.httptools_upstream import HttptoolsUpstream
 
-        return HttptoolsUpstream(self.settings.upstream_idle_s)
+        return HttptoolsUpstream(self.settings.upstream_idle_s, most_answer_bytes=self.settings.max_answer_bytes)
 
     @cached_property
     def store(self) -> Store:

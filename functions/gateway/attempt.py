@@ -13,7 +13,7 @@ from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from functions.gateway.relay import estimate_usage, is_stream, note_usage, relay_stream, send_whole
 from functions.gateway.signer import CallerSigner
-from functions.gateway.upstream_errors import from_answer
+from functions.gateway.upstream_errors import from_answer, read_refusal
 from functions.gateway.upstream_health import BodyDigest, Failure
 from shared import telemetry
 from shared.core.errors import NotInstalled, OmniError, RateLimited, Unavailable, UpstreamFailed, UpstreamTimeout
@@ -22,8 +22,17 @@ from shared.core.routing import Model, UpstreamTarget
 from shared.manifest import Route
 from shared.ports.clock import Clock
 from shared.ports.secrets import Secrets
-from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, Response, TimedOut, Upstream
+from shared.ports.upstream import (
+    AnswerTooLarge,
+    BrokenOff,
+    ConnectFailed,
+    OutgoingRequest,
+    Response,
+    TimedOut,
+    Upstream,
+)
 from shared.settings import Settings
+from shared.web.asgi import look_into
 from shared.web.door import INTERNAL_PREFIX
 
 BUSY = frozenset({429, 503})
@@ -107,6 +116,11 @@ class Attempt:
         except TimedOut as error:
             self._count(call, "timeout")
             raise UpstreamTimeout(detail=str(error)) from error
+        except AnswerTooLarge as error:
+            self._count(call, "too_large")
+            raise UpstreamFailed(
+                f"The model's server sent an answer of {error}.", code="upstream_answer_too_large"
+            ) from error
         except BrokenOff as error:
             self._count(call, "broken_off")
             raise UpstreamFailed("The model's server broke off.", detail=str(error)) from error
@@ -114,7 +128,7 @@ class Attempt:
     async def _relay(self, call: Call, target: UpstreamTarget, response: Response) -> None:
         exchange = call.exchange
         if not 200 <= response.status < 300:
-            content, retry_after = await response.read(), response.header(b"retry-after")
+            content, retry_after = await read_refusal(response), response.header(b"retry-after")
             error = from_answer(response.status, content, retry_after, trusted=target.is_worker)
             self._count(call, MODEL_LOADING if error.code == MODEL_LOADING else str(response.status))
             did_not_run = response.status in (BUSY if target.is_worker else MODEL_DID_NOT_RUN)
@@ -125,11 +139,11 @@ class Attempt:
         content = await response.read()
         if call.keep_alive:
             call.keep_alive.stop()
-        note_usage(exchange, content)
+        await look_into(content, note_usage, exchange, content)
         estimate_usage(exchange, len(content))
         told = call.charge.note_answer()
         if exchange.status:  # a comment has gone out, so the answer can only be events
-            events = _as_events(content, with_usage=call.asked.wants_usage)
+            events = await look_into(content, _as_events, content, with_usage=call.asked.wants_usage)
             await exchange.write(comment(told) + events, more=False, recorded=events)
             return
         if told:

@@ -22,7 +22,7 @@ from shared import telemetry
 from shared.core.errors import InvalidRequest, OmniError, Unavailable
 from shared.idempotency import LEASE_S, Claim, IdempotencyKeys, KeyedRequest
 from shared.settings import Settings
-from shared.web.asgi import Message
+from shared.web.asgi import Message, look_into
 from shared.web.reply import Reply
 
 HEADER = b"idempotency-key"
@@ -114,7 +114,7 @@ class FirstRun:
 
     async def _keep_and_send(self, message: Message) -> None:
         self._recording.take(message)
-        if self._recording.complete and _is_final(self._recording):
+        if self._recording.complete and await _is_final(self._recording):
             route = self._exchange.route
             await self._finish(None if route and route.secret_answer else self._recording.reply())
         await self._send(message)
@@ -144,10 +144,11 @@ def _compared(exchange: Exchange, content: bytes) -> bytes:
     return content.replace(b"--" + mark[1], b"--") if mark else body.canonical(content)
 
 
-def _is_final(recording: Recording) -> bool:
+async def _is_final(recording: Recording) -> bool:
     """Whether this is the answer for everyone who comes with the key."""
     if recording.is_stream:
-        return recording.is_too_large or completion.stream_ended_well(b"".join(recording.parts))
+        stream = b"".join(recording.parts)
+        return recording.is_too_large or await look_into(stream, completion.stream_ended_well, stream)
     return recording.status < 400 or recording.status in MAY_HAVE_BEEN_DONE
 
 

@@ -17,7 +17,10 @@ from shared.core.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from shared.ports.upstream import Response
 
+MOST_BYTES = 64 * 1024
+"""What stands behind it in a refusal is of no use to anybody."""
 BY_STATUS: dict[int, type[OmniError]] = {
     404: NotFound,
     409: Conflict,
@@ -27,6 +30,17 @@ BY_STATUS: dict[int, type[OmniError]] = {
     503: Unavailable,
     504: UpstreamTimeout,
 }
+
+
+async def read_refusal(response: Response) -> bytes:
+    """The beginning of a refusal's body, and most are no longer."""
+    parts, size = [], 0
+    async for part in response.chunks():
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            break
+    return b"".join(parts)[:MOST_BYTES]
 
 
 def from_answer(status: int, content: bytes, retry_after: bytes, *, trusted: bool) -> OmniError:

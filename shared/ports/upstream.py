@@ -21,6 +21,10 @@ class BrokenOff(UpstreamError):
     """The connection ended in the middle of an exchange."""
 
 
+class AnswerTooLarge(BrokenOff):
+    """The answer is larger than may be read whole, so it was not read to its end."""
+
+
 class OutgoingRequest(NamedTuple):
     method: str
     url: str
@@ -41,7 +45,7 @@ class Response(Protocol):
         ...
 
     async def read(self) -> bytes:
-        """The rest of the body."""
+        """The rest of the body; AnswerTooLarge when it is more than the adapter may hold."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -54,7 +58,7 @@ class Upstream(Protocol):
         """Sends the request and gives the response once its status is known; leaving the context ends the exchange,
         and the response says nothing any more.
 
-        Raises ConnectFailed, TimedOut or BrokenOff, here and while the body is read.
+        Raises ConnectFailed, TimedOut, BrokenOff or AnswerTooLarge, here and while the body is read.
         """
         ...
 

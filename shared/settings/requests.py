@@ -44,6 +44,13 @@ class Requests:
         unit="s",
         least=0.1,
     )
+    max_answer_bytes: int = knob(
+        32 * 1024 * 1024,
+        "OMNI_MAX_ANSWER_BYTES",
+        "Largest whole answer of a model's server; more is answered with 502. Streams and files are not held.",
+        unit="bytes",
+        least=1024,
+    )
     max_output_tokens: int = knob(
         1024, "OMNI_MAX_OUTPUT_TOKENS", "Output limit of a request that names none.", unit="tokens", least=1
     )

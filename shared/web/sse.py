@@ -8,6 +8,7 @@ from shared.core.errors import UpstreamFailed
 DONE = b"[DONE]"
 LAST = b"data: [DONE]\n\n"
 BLANK_LINES = (b"\n\n", b"\r\n\r\n")
+LONGEST_BLANK = max(map(len, BLANK_LINES))
 MOST_EVENT_BYTES = 4 * 1024 * 1024
 
 _ENDS = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
@@ -20,15 +21,20 @@ async def blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     What is cut off at the end is left out, but for a `[DONE]` without its blank line. UpstreamFailed for an event
     without an end.
     """
-    rest = b""
+    rest = bytearray()
     async for chunk in chunks:
-        received = rest + chunk if rest else chunk
-        end = max((received.rfind(blank) + len(blank) for blank in BLANK_LINES if blank in received), default=0)
-        if len(received) - end > MOST_EVENT_BYTES:
+        if not rest and chunk.endswith(BLANK_LINES):
+            yield chunk
+            continue
+        searched = max(0, len(rest) - LONGEST_BLANK + 1)
+        rest += chunk
+        ends_at = (rest.rfind(blank, searched) + len(blank) for blank in BLANK_LINES if rest.find(blank, searched) >= 0)
+        end = max(ends_at, default=0)
+        if len(rest) - end > MOST_EVENT_BYTES:
             raise UpstreamFailed("The model's server sent an event without an end.")
-        rest = received[end:]
         if end:
-            yield received[:end]
+            yield bytes(rest[:end])
+            del rest[:end]
     if rest.strip() == LAST.strip():
         yield LAST
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut
+from shared.ports.upstream import AnswerTooLarge, BrokenOff, ConnectFailed, TimedOut
 from tests.contracts.upstream_client import CHUNKED, OK, answering, body, client, in_loop, request
-from tests.contracts.upstream_server import Visit, serving
+from tests.contracts.upstream_server import Script, Visit, serving
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", CHUNKED, CHUNKED + b"3\r\none\r\n"])
@@ -60,6 +60,54 @@ async def test_an_answer_that_is_none_breaks_off(said: bytes) -> None:
     async with serving(script) as server, client() as upstream:
         with pytest.raises(BrokenOff):
             await body(upstream, request(server))
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n", b"x" * 1000),
+        (CHUNKED, b"400\r\n%b\r\n" % (b"x" * 1024)),
+        (CHUNKED, b"1\r\nx\r\n" * 100),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n", bytes(1000)),
+    ],
+    ids=["announced", "in chunks", "in chunks of a byte", "until the connection ends", "compressed"],
+)
+@in_loop
+async def test_an_answer_without_end_is_not_read_to_its_end(head: bytes, part: bytes) -> None:
+    async with serving(_endless(head, part)) as server, client(most_answer_bytes=100_000) as upstream:
+        with pytest.raises(AnswerTooLarge, match="more than 100000 bytes"):
+            await body(upstream, request(server))
+        await server.gone.wait()
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"x-more: 1\r\n"),
+        (b"HTTP/1.1 200 OK\r\nx: ", b"x" * 1000),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),
+        (CHUNKED + b"1\r\nx\r\n0\r\n", b"x-more: 1\r\n"),
+        (CHUNKED + b"1;x=", b"x" * 1000),
+    ],
+    ids=["headers", "one header", "early hints", "trailers", "a chunk's extension"],
+)
+@in_loop
+async def test_what_surrounds_a_body_has_a_bound_too(head: bytes, part: bytes) -> None:
+    async with serving(_endless(head, part)) as server, client() as upstream:
+        with pytest.raises(BrokenOff, match="larger than"):
+            await body(upstream, request(server))
+        await server.gone.wait()
+
+
+def _endless(head: bytes, part: bytes) -> Script:
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.send(head)
+        while True:
+            await visit.send(part * 10)
+
+    return script
 
 
 @pytest.mark.parametrize(

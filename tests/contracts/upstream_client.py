@@ -30,8 +30,10 @@ def in_loop(test: Any) -> Any:
 
 
 @asynccontextmanager
-async def client(idle_s: float = 30, tls: ssl.SSLContext | None = None) -> AsyncIterator[HttptoolsUpstream]:
-    upstream = HttptoolsUpstream(idle_s, tls)
+async def client(
+    idle_s: float = 30, tls: ssl.SSLContext | None = None, most_answer_bytes: int = 2**25
+) -> AsyncIterator[HttptoolsUpstream]:
+    upstream = HttptoolsUpstream(idle_s, tls, most_answer_bytes)
     try:
         yield upstream
     finally:

@@ -7,9 +7,10 @@ from typing import cast
 
 import httptools
 
-from shared.ports.upstream import BrokenOff, TimedOut, UpstreamError
+from shared.ports.upstream import AnswerTooLarge, BrokenOff, TimedOut, UpstreamError
 
 MOST_HEAD_BYTES = 64 * 1024
+"""So much may also come of a body without a byte of it: trailers, and what stands beside the sizes of chunks."""
 PAUSE_ABOVE_BYTES = 256 * 1024
 """So much of a stream may wait for its reader; then the upstream is not read from."""
 SWITCHING_PROTOCOLS = 101
@@ -18,8 +19,10 @@ SWITCHING_PROTOCOLS = 101
 class Connection(asyncio.Protocol):
     """Carries one exchange at a time, and is its response. As httptools' delegate it is told the response's parts."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, most_bytes: int) -> None:
+        """`most_bytes` is the largest body that `read` holds."""
         self._loop = loop
+        self._most_bytes = most_bytes
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         """Goes on from one exchange to the next, so that most cost none."""
@@ -69,17 +72,25 @@ class Connection(asyncio.Protocol):
         return self._headers.get(name, b"")
 
     async def read(self) -> bytes:
+        announced = self.header(b"content-length")
         while not self._is_complete:
+            self._require_at_most(int(announced) if announced.isdigit() else self._unread_bytes)
             self._resume()
             await self._news()
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
+    def _require_at_most(self, size: int) -> None:
+        if size > self._most_bytes:
+            raise AnswerTooLarge(f"more than {self._most_bytes} bytes")
+
     async def chunks(self) -> AsyncIterator[bytes]:
         while True:
-            while self._parts:
-                part = self._parts.popleft()
-                self._unread_bytes -= len(part)
+            if self._parts:
+                part = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+                self._parts.clear()
+                self._unread_bytes = 0
                 yield part
+                continue
             if self._is_complete:
                 return
             self._resume()
@@ -139,8 +150,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(BrokenOff(f"no HTTP response: {error!r}"))
-        if not self.status and self._head_bytes > MOST_HEAD_BYTES:
-            self._fail(BrokenOff(f"the response's head is larger than {MOST_HEAD_BYTES} bytes"))
+        if self._head_bytes > MOST_HEAD_BYTES and not self._is_complete:
+            self._fail(BrokenOff(f"the response's head or trailers are larger than {MOST_HEAD_BYTES} bytes"))
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -160,7 +171,8 @@ class Connection(asyncio.Protocol):
             raise ValueError("a second response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.setdefault(name.lower(), value)
+        if not self.status:  # else a trailer
+            self._headers.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -171,6 +183,7 @@ class Connection(asyncio.Protocol):
             self._is_complete = self._head_only
 
     def on_body(self, part: bytes) -> None:
+        self._head_bytes = 0
         self._parts.append(part)
         self._unread_bytes += len(part)
         if self._unread_bytes > PAUSE_ABOVE_BYTES and not self._is_paused:

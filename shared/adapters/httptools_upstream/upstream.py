@@ -15,12 +15,17 @@ from shared.adapters.httptools_upstream.wire import Origin, encoded, framed, pla
 from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest
 
 CONNECT_TIMEOUT_S = 5.0
+MOST_ANSWER_BYTES = 32 * 1024 * 1024
 
 
 class HttptoolsUpstream:
-    def __init__(self, idle_s: float, tls: ssl.SSLContext | None = None) -> None:
-        """A connection that nobody used for `idle_s` is closed. `tls`: other certificates than the system's."""
+    def __init__(
+        self, idle_s: float, tls: ssl.SSLContext | None = None, most_answer_bytes: int = MOST_ANSWER_BYTES
+    ) -> None:
+        """A connection that nobody used for `idle_s` is closed. `tls`: other certificates than the system's.
+        `most_answer_bytes` bounds what is read whole."""
         self._idle_s = idle_s
+        self._most_answer_bytes = most_answer_bytes
         self._given_tls = tls
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         """Of each origin, the one used last at the end."""
@@ -52,7 +57,10 @@ class HttptoolsUpstream:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop), origin.host, origin.port, ssl=self._tls if origin.tls else None
+                    lambda: Connection(loop, self._most_answer_bytes),
+                    origin.host,
+                    origin.port,
+                    ssl=self._tls if origin.tls else None,
                 )
         except (OSError, UnicodeError) as error:  # among them TimeoutError and what TLS finds wrong
             raise ConnectFailed(f"{origin.host}:{origin.port}: {str(error) or type(error).__name__}") from error
