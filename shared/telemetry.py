@@ -1,15 +1,16 @@
 """What the platform tells of itself: JSON logs, and every metric in one list."""
 
 import logging
-import os
 import sys
 import time
+from collections.abc import Callable
 from traceback import format_tb
 from typing import Any
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from shared.observability.line_buffer import to_standard_error
 from shared.observability.metrics import Metrics
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -127,13 +128,14 @@ PROBES = frozenset({"health", "ready", "metrics"})
 
 
 class RequestLog:
-    """Writes one JSON line a request straight to standard error: the logging machinery would cost ten times as much.
+    """Writes one JSON line a request past the logging machinery, which would cost ten times as much.
 
     The lines look as those of the other loggers do, and the same level decides whether they are written.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, write: Callable[[bytes], object] = to_standard_error) -> None:
         self._service = service
+        self._write = write
         self._logger = logging.getLogger("omni.requests")
 
     def write(self, level: int, message: str, fields: dict[str, Any]) -> None:
@@ -149,7 +151,7 @@ class RequestLog:
             "message": message,
             **fields,
         }
-        os.write(2, _encode(line) + b"\n")
+        self._write(_encode(line) + b"\n")
 
 
 def count_tokens(tenant: str, model: str, tokens_in: int, tokens_out: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from functions.gateway.exchange import Exchange
 from functions.gateway.stage import Handler
 from shared.core.errors import RateLimited
+from shared.observability.line_buffer import LineBuffer
 from shared.ports.clock import Clock
 from shared.telemetry import RequestLog
 from shared.web.asgi import CLIENT_CLOSED_REQUEST
@@ -19,21 +20,26 @@ class LogRequests:
         """`project`: whose Cloud Logging shows the lines of a trace with it."""
         self._now = clock.monotonic
         self._slow_s = slow_s
-        self._log = RequestLog("gateway")
+        self._lines = LineBuffer()
+        self._log = RequestLog("gateway", self._lines.append)
         self._traces = f"projects/{project}/traces/" if project else ""
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+        self._lines.begin()
         try:
             await proceed(exchange)
         finally:
-            elapsed_s = self._now() - exchange.started
-            if elapsed_s > self._slow_s:
-                self._log.write(logging.WARNING, "slow request", self._fields(exchange, elapsed_s))
-            else:
-                # A flood of guesses is counted by the metrics; it need not flood the log too.
-                is_flood = exchange.status == RateLimited.status and exchange.caller is None
-                level = logging.DEBUG if is_flood else logging.INFO
-                self._log.write(level, "request", self._fields(exchange, elapsed_s))
+            self._write(exchange, self._now() - exchange.started)
+            self._lines.end()
+
+    def _write(self, exchange: Exchange, elapsed_s: float) -> None:
+        if elapsed_s > self._slow_s:
+            self._log.write(logging.WARNING, "slow request", self._fields(exchange, elapsed_s))
+        else:
+            # A flood of guesses is counted by the metrics; it need not flood the log too.
+            is_flood = exchange.status == RateLimited.status and exchange.caller is None
+            level = logging.DEBUG if is_flood else logging.INFO
+            self._log.write(level, "request", self._fields(exchange, elapsed_s))
 
     def _fields(self, exchange: Exchange, elapsed_s: float) -> dict[str, Any]:
         fields = _fields(exchange, elapsed_s)
