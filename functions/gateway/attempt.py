@@ -129,7 +129,8 @@ class Attempt:
         exchange = call.exchange
         if not 200 <= response.status < 300:
             content, retry_after = await read_refusal(response), response.header(b"retry-after")
-            error = from_answer(response.status, content, retry_after, trusted=target.is_worker)
+            field = "prompt" if exchange.route and exchange.route.name == "completions" else "messages"
+            error = from_answer(response.status, content, retry_after, trusted=target.is_worker, prompt_field=field)
             self._count(call, MODEL_LOADING if error.code == MODEL_LOADING else str(response.status))
             did_not_run = response.status in (BUSY if target.is_worker else MODEL_DID_NOT_RUN)
             raise TryAgain(error) if did_not_run else error

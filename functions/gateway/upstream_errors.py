@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from functions.gateway.body import NOT_JSON
+from shared.core import context_length
 from shared.core.errors import (
     Conflict,
     InvalidRequest,
@@ -21,6 +22,8 @@ from shared.ports.upstream import Response
 
 MOST_BYTES = 64 * 1024
 """What stands behind it in a refusal is of no use to anybody."""
+REFUSED = frozenset({400, 413, 422})
+"""How servers refuse a request because of what is in it."""
 BY_STATUS: dict[int, type[OmniError]] = {
     404: NotFound,
     409: Conflict,
@@ -43,16 +46,20 @@ async def read_refusal(response: Response) -> bytes:
     return b"".join(parts)[:MOST_BYTES]
 
 
-def from_answer(status: int, content: bytes, retry_after: bytes, *, trusted: bool) -> OmniError:
+def from_answer(
+    status: int, content: bytes, retry_after: bytes, *, trusted: bool, prompt_field: str = "messages"
+) -> OmniError:
     """The error to raise for an upstream's answer of 400 or more.
 
     What a server outside the platform says of its own failures (5xx), or of our account (401, 403, 429), stays with
-    us; its code is for the log.
+    us; its code is for the log. `prompt_field` is where the request holds the prompt.
     """
     told = _told(content)
     if status < 400 or (not trusted and (status >= 500 or status in {401, 403, 429})):
         error = BY_STATUS.get(status, UpstreamFailed)
         return error(detail=f"upstream answered {status}, code {told.get('code')}")
+    if status in REFUSED and (too_long := context_length.recognised(told, prompt_field)):
+        return too_long
     error_class = BY_STATUS.get(status, InvalidRequest if 400 <= status < 500 else UpstreamFailed)
     return error_class(
         told.get("message", ""),
@@ -80,4 +87,4 @@ def _told(content: bytes) -> dict[str, str]:
         return {"message": found}
     if not isinstance(found, dict):
         return {}
-    return {name: found[name] for name in ("message", "param", "code") if isinstance(found.get(name), str)}
+    return {name: found[name] for name in ("message", "param", "code", "type") if isinstance(found.get(name), str)}

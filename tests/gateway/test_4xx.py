@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes import FakeResponse
 from tests.gateway.conftest import CHAT, World, problem
 
 BAD_BODIES: list[tuple[bytes, str, str | None]] = [
@@ -169,3 +170,14 @@ def test_431_for_many_lines_of_one_header(world: World) -> None:
 def test_431_for_a_head_that_is_too_large(world: World) -> None:
     response = world.request("POST", "/v1/chat/completions", json=CHAT, headers={"x-large": "x" * 40_000})
     assert problem(response) == (431, "headers_too_large", None)
+
+
+@pytest.mark.parametrize(("path", "param"), [("/v1/chat/completions", "messages"), ("/v1/completions", "prompt")])
+def test_400_of_an_upstream_for_a_prompt_that_is_too_long_is_in_openais_words(
+    world: World, path: str, param: str
+) -> None:
+    error = {"message": "request (9 tokens) exceeds the available context size (8 tokens)", "code": 400}
+    world.answers(lambda _: FakeResponse.json({"error": error}, status=400))
+    response = world.request("POST", path, json=CHAT | {"prompt": "x"})
+    assert problem(response) == (400, "context_length_exceeded", param)
+    assert response.json()["error"]["message"].startswith("This model's maximum context length is 8 tokens. However, ")

@@ -12,11 +12,12 @@ from jobs.ml_worker.completions.merge import merged
 from jobs.ml_worker.completions.plan import Plan
 from jobs.ml_worker.completions.shape import Event, Shape
 from jobs.ml_worker.completions.usage import Usage
-from jobs.ml_worker.engines import events, refusals
+from jobs.ml_worker.engines import events
 from jobs.ml_worker.engines.client import CHAT, EngineClient, fewest_tokens, most_tokens, prompt_field
 from jobs.ml_worker.engines.engine import Running
 from jobs.ml_worker.engines.shared_context import SharedContext
 from jobs.ml_worker.watchdog import Watchdog
+from shared.core.context_length import too_long
 from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
 from shared.web import sse
 
@@ -140,20 +141,13 @@ class Answer:
         if not running.shared_context and not (running.counts_tokens_at and may_not_fit):
             return body, 0
         if fewest_tokens(path, body) >= most:  # to count them exactly would take the engine seconds
-            raise _too_long(path, most, "more")
+            raise too_long(most, None, prompt_field(path))
         prompt = await self._model.client.prompt_tokens(path, body)
         if prompt >= most:
-            raise _too_long(path, most, str(prompt))
+            raise too_long(most, prompt, prompt_field(path))
         if running.shared_context:
             return body, min(prompt + self._plan.max_tokens, most)
         return body | {"max_tokens": min(self._plan.max_tokens, most - prompt)}, 0
-
-
-def _too_long(path: str, most: int, has: str) -> OmniError:
-    field = prompt_field(path)
-    return refusals.too_long(
-        f"This model's context holds {most} tokens, prompt and answer together; '{field}' has {has}.", field
-    )
 
 
 async def _until_done(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

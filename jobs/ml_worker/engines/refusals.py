@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
+from shared.core import context_length
 from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
 
 FIELD = re.compile(r"Field '(\w+)': ")
 NOISE = re.compile(r"\[json\.exception[^\]]*\] |^Unable to generate parser.*?failed: ")
-TOO_LONG = ("exceed_context_size_error", "maximum context length")
 GONE = ("EngineCore", "EngineDead", "after shutdown", "shutting down")
 """How vLLM says that its engine has died, or that it is being stopped."""
 VALIDATION = re.compile(r"'msg': '([^']*)'")
@@ -29,8 +29,9 @@ def from_told(told: Any, status: int, prompt_field: str) -> OmniError:
     """The error for an engine's error object, in whichever of their shapes."""
     found = told.get("error", told.get("detail", told)) if isinstance(told, dict) else told
     message = str(found.get("message", "")) if isinstance(found, dict) else str(found)
-    if any(sign in str(found) for sign in TOO_LONG):
-        return too_long(PARAMETER.sub("", message), prompt_field)
+    if isinstance(found, dict | str) and (too_long := context_length.recognised(found, prompt_field)):
+        too_long.message = PARAMETER.sub("", too_long.message)
+        return too_long
     if status in {400, 422}:
         return InvalidRequest(_sentence(message), param=_param(found, message))
     if status == 503 or any(sign in message for sign in GONE):
@@ -55,7 +56,3 @@ def _param(found: Any, message: str) -> str | None:
         return field[1]
     told = found.get("param") if isinstance(found, dict) else None
     return told.removeprefix("body.") if isinstance(told, str) else None
-
-
-def too_long(message: str, prompt_field: str) -> InvalidRequest:
-    return InvalidRequest(message, param=prompt_field, code="context_length_exceeded")
