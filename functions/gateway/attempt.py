@@ -11,7 +11,7 @@ from functions.gateway.charge import HEADER, Charge, comment
 from functions.gateway.completion import NO_ANSWER, from_whole, to_stream
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
-from functions.gateway.relay import estimate_usage, is_stream, note_usage, relay_stream, send_whole
+from functions.gateway.relay import is_stream, note_whole, relay_stream, send_whole, settle_usage
 from functions.gateway.signer import CallerSigner
 from functions.gateway.upstream_errors import from_answer, read_refusal
 from functions.gateway.upstream_health import BodyDigest, Failure
@@ -140,8 +140,7 @@ class Attempt:
         content = await response.read()
         if call.keep_alive:
             call.keep_alive.stop()
-        await look_into(content, note_usage, exchange, content)
-        estimate_usage(exchange, len(content))
+        await look_into(content, note_whole, exchange, content)
         told = call.charge.note_answer()
         if exchange.status:  # a comment has gone out, so the answer can only be events
             events = await look_into(content, _as_events, content, with_usage=call.asked.wants_usage)
@@ -152,11 +151,13 @@ class Attempt:
         await send_whole(exchange, response, content)
 
     async def _relay_stream(self, call: Call, response: Response) -> None:
+        ended = False
         try:
             await relay_stream(call.exchange, response, self.clock, call.keep_alive)
+            ended = True
         finally:
-            if call.exchange.events_sent:  # also where it breaks off, or its caller leaves
-                estimate_usage(call.exchange)
+            if not ended:  # it breaks off, or its caller leaves
+                settle_usage(call.exchange, ended=False)
 
     async def _prepared(self, call: Call, target: UpstreamTarget) -> OutgoingRequest:
         try:

@@ -24,7 +24,7 @@ FASTEST_TOKENS_PER_S = 1000
 
 
 class Charge:
-    __slots__ = ("_asked", "_default_output", "_exchange", "_is_certain", "_model", "_now", "_reservation")
+    __slots__ = ("_asked", "_charged", "_default_output", "_exchange", "_model", "_now", "_reservation")
 
     def __init__(
         self, exchange: Exchange, model: Model, asked: Inference, default_output: int, now: Callable[[], float]
@@ -34,7 +34,8 @@ class Charge:
         self._asked = asked
         self._default_output = default_output
         self._now = now
-        self._is_certain = False
+        self._charged: tuple[int, int] | None = None
+        """The tokens that the cost was last taken from."""
         self._reservation: Reservation | None = None
 
     async def reserve(self, spending: Spending, caller: Caller, body_bytes: int, most_s: int) -> None:
@@ -58,10 +59,10 @@ class Charge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         exchange = self._exchange
-        if not self._is_certain and exchange.sent_at:
+        if exchange.sent_at:
             if exchange.tokens_in or exchange.tokens_out:
-                self._note(exchange.tokens_in, exchange.tokens_out)
-            elif kind and issubclass(kind, asyncio.CancelledError):
+                self.note_answer()
+            elif self._charged is None and kind and issubclass(kind, asyncio.CancelledError):
                 self._note(exchange.estimated_input, self._most_made())
         if self._reservation:
             self._reservation.settle(exchange.cost or 0)
@@ -69,11 +70,12 @@ class Charge:
             telemetry.COST.labels(exchange.caller.tenant, self._model.id).inc(exchange.cost_usd)
 
     def note_answer(self) -> str | None:
-        """The tokens of the answer are known. Its cost in dollars, the same from here on; None: it has no price."""
+        """The tokens of the answer are known. Its cost in dollars, the same as long as they are; None: no price."""
         exchange = self._exchange
-        if not self._is_certain:
-            self._is_certain = True
-            self._note(exchange.tokens_in, exchange.tokens_out)
+        counted = exchange.tokens_in, exchange.tokens_out
+        if self._charged != counted:
+            self._charged = counted
+            self._note(*counted)
         return None if exchange.cost is None else dollars(exchange.cost)
 
     def _most_made(self) -> int:

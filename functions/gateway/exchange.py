@@ -7,6 +7,7 @@ from shared.core.keys import Caller
 from shared.core.pricing import NANO
 from shared.core.quota import Ticket
 from shared.manifest import Route
+from shared.surfaces.tally import AnswerTally
 from shared.web.asgi import Message, RawHeaders, Receive, Send
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
@@ -34,7 +35,6 @@ class Exchange:
         "content",
         "cost",
         "estimated_input",
-        "events_sent",
         "headers",
         "late_headers",
         "method",
@@ -52,6 +52,7 @@ class Exchange:
         "sent_at",
         "started",
         "status",
+        "tally",
         "ticket",
         "tokens_cached",
         "tokens_in",
@@ -87,7 +88,7 @@ class Exchange:
         """Of those of the request, in the upstream's own cache."""
         self.tokens_out = 0
         self.usage_is_estimated = False
-        """Whether the upstream told no count of them, or broke off before it did."""
+        """Whether the upstream did not report all of them, or broke off before it did."""
         self.cost: int | None = 0
         """Nano-dollars; None when the model has no price."""
         self.charge: Charge | None = None
@@ -99,8 +100,8 @@ class Exchange:
         self.status = 0
         """0 until the answer has begun."""
         self.body_bytes_sent = 0
-        self.events_sent = 0
-        """Of a stream."""
+        self.tally = AnswerTally()
+        """What came of the model's answer."""
         self.ticket: Ticket | None = None
         """What the request took of the caller's limits."""
         self.estimated_input = 0

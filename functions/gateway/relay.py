@@ -1,19 +1,19 @@
 """An upstream's answer on its way to the caller: whole, or part by part as it arrives."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from functions.gateway.body import NOT_JSON
 from functions.gateway.charge import comment
 from functions.gateway.completion import tells_error
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
 from shared import telemetry
-from shared.core import tokens
 from shared.core.errors import UpstreamFailed
 from shared.ports.clock import Clock
 from shared.ports.upstream import Response, UpstreamError
+from shared.surfaces import usage
+from shared.surfaces.usage import NOT_JSON
 from shared.web import sse
 from shared.web.asgi import RawHeaders
 
@@ -30,29 +30,18 @@ PASSED_BACK = (
 
 
 MOST_WHOLE_BYTES = 1024 * 1024
-Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
 class CutOff(Exception):
     """The answer ended in its middle. Only a connection that ends as abruptly tells the caller."""
 
 
-class PromptDetails(msgspec.Struct):
-    cached_tokens: Tokens | None = None
-
-
-class Usage(msgspec.Struct):
-    prompt_tokens: Tokens = 0
-    completion_tokens: Tokens = 0
-    prompt_tokens_details: PromptDetails | None = None
-
-
-class WithUsage(msgspec.Struct):
-    usage: Usage | None = None
+class UsageEvent(msgspec.Struct):
+    usage: dict[str, msgspec.Raw]
     choices: list[msgspec.Raw] | None = None
 
 
-_decode_usage = msgspec.json.Decoder(WithUsage).decode
+_decode_usage_event = msgspec.json.Decoder(UsageEvent).decode
 _decode_event = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -123,40 +112,40 @@ def is_stream(response: Response) -> bool:
     return response.header(b"content-type").startswith(b"text/event-stream")
 
 
-def note_usage(exchange: Exchange, content: bytes) -> WithUsage | None:
-    """Remembers the token counts of an answer or of a part of one, and gives what it was read from, if it has any."""
-    try:
-        told = _decode_usage(content)
-    except NOT_JSON:
-        return None
-    if told.usage is None:
-        return None
-    exchange.tokens_in, exchange.tokens_out = told.usage.prompt_tokens, told.usage.completion_tokens
-    if details := told.usage.prompt_tokens_details:
-        exchange.tokens_cached = details.cached_tokens or 0
-    return told
+def note_whole(exchange: Exchange, content: bytes) -> None:
+    """Remembers the token counts of a whole answer; estimates those that it does not report."""
+    if reported := usage.read(content):
+        exchange.tally.note(reported)
+    if not exchange.tally.has_output:
+        exchange.tally.take_whole(content)
+    settle_usage(exchange, ended=True)
 
 
-def estimate_usage(exchange: Exchange, answer_bytes: int = 0) -> None:
-    """The tokens of an answer whose server told no count, from what came of it before it ended or broke off."""
-    if not exchange.tokens_in and not exchange.tokens_out:
-        exchange.tokens_in = exchange.estimated_input
-        exchange.tokens_out = tokens.unreported_output(answer_bytes, exchange.events_sent)
-        exchange.usage_is_estimated = True
+def settle_usage(exchange: Exchange, *, ended: bool) -> None:
+    """The tokens of an answer that has ended, or of what came of it before it broke off or its caller left."""
+    tally = exchange.tally
+    if not tally.came:
+        return
+    reported = tally.usage
+    exchange.tokens_in = exchange.estimated_input if tally.is_silent or reported.input is None else reported.input
+    exchange.tokens_out = reported.output or 0 if ended and tally.has_output else tally.output
+    exchange.tokens_cached = reported.cached or 0
+    exchange.usage_is_estimated = not (ended and tally.has_output and reported.input is not None)
 
 
 async def _pass_on(exchange: Exchange, block: bytes) -> None:
     passed = recorded = block
-    if b'"usage"' in block:
+    if usage.MARK in block:
         passed, recorded = _noted(exchange, block)
+    else:
+        exchange.tally.take(block)
     if passed:
-        exchange.events_sent += max(1, sum(map(passed.count, sse.BLANK_LINES)))
         await exchange.write(passed, more=True, recorded=None if recorded is passed else recorded)
 
 
 async def _tell_cost(exchange: Exchange) -> None:
     """In a comment, which clients pass over: the headers have gone out long ago."""
-    estimate_usage(exchange)
+    settle_usage(exchange, ended=True)
     if exchange.charge and (told := exchange.charge.note_answer()):
         await exchange.write(comment(told), more=True, recorded=b"")
 
@@ -175,13 +164,30 @@ def _noted(exchange: Exchange, block: bytes) -> tuple[bytes, bytes]:
 
 
 def _with_cost(exchange: Exchange, event: bytes) -> bytes:
+    settle_usage(exchange, ended=True)
     if exchange.charge is None or exchange.charge.note_answer() is None:
         return event
-    told = _decode_event(b"".join(sse.payloads(event)))
-    told["usage"]["cost_usd"] = exchange.cost_usd
-    return sse.event(msgspec.json.encode(told))
+    try:
+        told = _decode_event(b"".join(sse.payloads(event)))
+        told["usage"]["cost_usd"] = exchange.cost_usd
+        return sse.event(msgspec.json.encode(told))
+    except NOT_JSON:  # a number that Python has none for
+        return event
 
 
 def _tells_only_usage(exchange: Exchange, event: bytes) -> bool:
-    told = [note_usage(exchange, payload) for payload in sse.payloads(event)]
-    return any(each and not each.choices for each in told)
+    """Whether an event has nothing but usage in it, which is noted."""
+    exchange.tally.take(event)
+    is_only = False
+    for payload in sse.payloads(event):
+        if reported := usage.read(payload):
+            exchange.tally.note(reported)
+        is_only = is_only or _is_only_usage(payload)
+    return is_only
+
+
+def _is_only_usage(payload: bytes) -> bool:
+    try:
+        return not _decode_usage_event(payload).choices
+    except NOT_JSON:
+        return False

@@ -1,0 +1,166 @@
+"""Counts what came of an answer while it passes: its events, the bytes that the model generated, the usage reported.
+
+An event of the usual shape is decoded into the few fields that hold text; anything else is searched for texts. Whatever
+stands in a JSON string has its quotes escaped, so a text never looks like one of the fields.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from shared.surfaces.usage import NOT_JSON, NOTHING, Usage
+from shared.web import sse
+
+BYTES_PER_TOKEN = 4
+_GENERATED = re.compile(
+    rb'"(?:content|text|arguments|reasoning|reasoning_content|thinking|refusal|transcript)"\s*:\s*"'
+    rb'((?:[^"\\]++|\\.)*+)',
+    re.DOTALL,
+)
+"""Texts of answers, tool calls and thoughts."""
+_NO_CHOICES = (b'"choices":[]', b'"choices": []')
+
+
+class FunctionPart(msgspec.Struct, gc=False):
+    arguments: str | None = None
+
+
+class CallPart(msgspec.Struct, gc=False):
+    function: FunctionPart | None = None
+
+
+class Delta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[CallPart] | None = None
+    function_call: FunctionPart | None = None
+
+    @property
+    def has_more(self) -> bool:
+        """Than its content."""
+        return bool(
+            self.tool_calls
+            or self.reasoning_content
+            or self.reasoning
+            or self.refusal
+            or self.function_call is not None
+        )
+
+
+class ChoicePart(msgspec.Struct, gc=False):
+    delta: Delta | None = None
+    text: str | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    choices: list[ChoicePart]
+    error: msgspec.Raw | None = None
+
+
+_event = msgspec.json.Decoder(Event).decode
+_text = msgspec.json.Decoder(str).decode
+
+
+class AnswerTally:
+    """Of one answer, whole or streamed."""
+
+    __slots__ = ("_bytes", "_events", "counts_events_only", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage = NOTHING
+        self.counts_events_only = False
+        """Whether the server sends an event for each token, or else reports its usage."""
+        self._events = 0
+        self._bytes = 0
+        """Both since usage was last reported."""
+
+    def take(self, block: bytes) -> None:
+        """Counts whole events of a stream, without their usage: comments, errors and the end are none."""
+        if block.startswith(b"data: {") and block.find(b"\n\n") == len(block) - 2:
+            self._take_event(block[6:])
+        else:
+            for payload in sse.payloads(block):
+                self._take_event(payload)
+
+    def take_whole(self, body: bytes) -> None:
+        """Counts an answer in one piece; of one whose texts stand in no known place, all of it."""
+        self._bytes += generated_bytes(body) or len(body)
+
+    def note(self, usage: Usage) -> None:
+        """The server reports the usage of all that came until now."""
+        self.usage = self.usage.then(usage)
+        if usage.output:
+            self._events = self._bytes = 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the server has reported nothing, or nothing but zeros."""
+        return not self.usage.input and not self.usage.output
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the output was reported."""
+        return self.usage.output is not None and not self.is_silent
+
+    @property
+    def came(self) -> bool:
+        """Whether there is anything to charge for."""
+        return bool(self._events or self._bytes or self.usage.input or self.usage.output)
+
+    @property
+    def output(self) -> int:
+        """Tokens generated: those reported, and those that came since or were never reported."""
+        unreported = self._events if self.counts_events_only else max(self._events, -(-self._bytes // BYTES_PER_TOKEN))
+        return (self.usage.output or 0) + unreported
+
+    def _take_event(self, payload: bytes) -> None:
+        if not payload or payload == sse.DONE:
+            return
+        try:
+            event = _event(payload)
+        except NOT_JSON:
+            self._search(payload)
+            return
+        if event.choices and event.error is None:
+            self._events += 1
+            for choice in event.choices:
+                if (delta := choice.delta) is None:
+                    self._add(choice.text)
+                else:
+                    self._add(delta.content)
+                    if delta.has_more:
+                        self._take_more(delta)
+
+    def _take_more(self, delta: Delta) -> None:
+        for text in (delta.reasoning_content or delta.reasoning, delta.refusal):
+            self._add(text)
+        calls: list[Any] = [call.function for call in delta.tool_calls or ()]
+        for function in (*calls, delta.function_call):
+            self._add(function and function.arguments)
+
+    def _add(self, text: str | None) -> None:
+        if text:
+            self._bytes += len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+    def _search(self, payload: bytes) -> None:
+        """An event of another shape."""
+        if (generated := generated_bytes(payload)) or (b'"error"' not in payload and b'"choices"' in payload):
+            self._events += 1
+            self._bytes += generated
+
+
+def generated_bytes(content: bytes) -> int:
+    """Of all texts that the model generated, as UTF-8."""
+    return sum(map(_length, _GENERATED.findall(content)))
+
+
+def _length(text: bytes) -> int:
+    if b"\\" not in text:
+        return len(text)
+    try:
+        return len(_text(b'"%b"' % text).encode())
+    except (*NOT_JSON, UnicodeError):
+        return len(text)
