@@ -31,6 +31,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             output_lifetime_s=expires_after.seconds if expires_after else RETENTION_S,
             trace_id=incoming.request_id,
             budgets=context.budgets.applying_to(caller),
+            tier=caller.tier,
         )
     )
     return Reply.json(view(batch, context.batches.counts(batch)))

@@ -1,6 +1,5 @@
 """POST /api/v1/jobs: queues work. What could never succeed is refused here, before it is queued."""
 
-import math
 from functools import cache
 from typing import Any
 
@@ -12,11 +11,10 @@ from shared.core.errors import InvalidRequest, PayloadTooLarge
 from shared.core.fairness import WEIGHTS
 from shared.core.keys import Caller
 from shared.core.routing import Model
-from shared.jobs.charges import Terms, terms
+from shared.jobs.charges import Terms, most_of, terms
 from shared.jobs.jobs import JobOrder
 from shared.jobs.view import view
 from shared.manifest import Route
-from shared.money.worst_case import GivenBounds, worst_cost
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas import MODELS
@@ -48,21 +46,17 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             metadata=wanted.metadata,
             webhook=wanted.webhook.model_dump() if wanted.webhook else None,
             trace_id=incoming.request_id,
-            terms=_terms(model, given, timeout_s, incoming.caller, context),
+            terms=job_terms(model, given, timeout_s, incoming.caller, context),
         )
     )
     return Reply.json(view(job), 202, [("location", f"/api/v1/jobs/{job.id}")])
 
 
-def _terms(model: Model, given: dict[str, Any], timeout_s: float, caller: Caller, context: Context) -> Terms:
+def job_terms(model: Model, given: dict[str, Any], timeout_s: float, caller: Caller, context: Context) -> Terms:
     """At what the job is charged; only budgets need to know its worst case."""
-    applying, most = context.budgets.applying_to(caller), 0
-    if applying and model.price:
-        body = msgspec.json.encode(given)
-        bounds = msgspec.json.decode(body, type=GivenBounds)
-        default = context.settings.max_output_tokens
-        most = worst_cost(model.price, model, bounds, len(body), default, math.ceil(timeout_s))
-    return terms(model, most, applying)
+    applying = context.budgets.applying_to(caller)
+    most = most_of(model, given, timeout_s, context.settings.max_output_tokens) if applying else 0
+    return terms(model, most, applying, caller.tier)
 
 
 @cache

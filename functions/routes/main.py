@@ -71,7 +71,8 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy, system)
     files = Files(ports.store, ports.blobs, ports.clock)
     uploads = Uploads(ports.store, ports.blobs, files, ports.clock)
-    jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
+    budgets = BudgetPolicy.of(settings, catalogue)
+    jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings, budgets=budgets)
     batches = Batches(ports.store, jobs, ports.clock, settings)
     context = Context(
         settings,
@@ -79,7 +80,7 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
         catalogue,
         jobs,
         policy,
-        BudgetPolicy.of(settings, catalogue),
+        budgets,
         files,
         batches,
         uploads,

@@ -17,6 +17,7 @@ from shared.batches.batches import CHUNK, FINISH, PLAN, Batches
 from shared.catalogue import Catalogue
 from shared.files.files import Files
 from shared.jobs.jobs import Jobs
+from shared.money.policy import BudgetPolicy
 from shared.settings import Settings
 from shared.wiring import Ports
 
@@ -27,7 +28,9 @@ class Workshop:
         self._ports = ports
         self._inference = inference
         self._slots = slots
-        self.jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings)
+        self._catalogue = Catalogue.load(settings.models_file)
+        budgets = BudgetPolicy.of(settings, self._catalogue)
+        self.jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings, budgets=budgets)
         self.batches = Batches(ports.store, self.jobs, ports.clock, settings)
 
     def runner(self, ready: Callable[[], bool]) -> Runner:
@@ -41,7 +44,7 @@ class Workshop:
         files = Files(ports.store, ports.blobs, ports.clock)
         return {
             **registry(self._inference),
-            PLAN: BatchPlan(batches, files, ports.blobs, Catalogue.load(settings.models_file), settings),
+            PLAN: BatchPlan(batches, files, ports.blobs, self._catalogue, settings),
             CHUNK: BatchChunk(self._inference, batches.records, ports.blobs, self._slots),
             FINISH: BatchFinish(batches, self.jobs, files, ports.blobs, ports.clock),
         }

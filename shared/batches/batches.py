@@ -19,7 +19,7 @@ from shared.core.batches import RETENTION_S, WINDOW_S, Batch, Chunk, Counts, Mis
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from shared.core.jobs import LIFETIME_S, State
 from shared.files.files import FILES, StoredFile
-from shared.jobs.charges import JobCharges, Terms
+from shared.jobs.charges import JobCharges, Terms, run_name
 from shared.jobs.jobs import JobOrder, Jobs
 from shared.jobs.report import Deadline, Report
 from shared.money.policy import Applies
@@ -54,6 +54,7 @@ class BatchOrder:
     output_lifetime_s: float
     trace_id: str = ""
     budgets: tuple[Applies, ...] = ()
+    tier: str = ""
 
 
 class Batches:
@@ -125,7 +126,7 @@ class Batches:
         def reserve(transaction: Transaction, each: Batch) -> Batch:
             if each.status is not Status.VALIDATING or each.charge is not None:
                 return each
-            charge = JobCharges.reserve(transaction, _finish_id(batch.id), terms)
+            charge = JobCharges.reserve(transaction, run_name(_finish_id(batch.id), 1), terms)
             return replace(each, model=model, total=total, charge=charge)
 
         return self.records.change_in(batch.id, reserve)
@@ -250,6 +251,7 @@ def _new(batch_id: str, order: BatchOrder, now: float) -> Batch:
         metadata=order.metadata,
         trace_id=order.trace_id,
         budgets=tuple(asdict(applies) for applies in order.budgets),
+        tier=order.tier,
     )
 
 

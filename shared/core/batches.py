@@ -123,6 +123,8 @@ class Batch:
     trace_id: str = ""
     budgets: tuple[dict[str, Any], ...] = ()
     """Those that its lines count against."""
+    tier: str = ""
+    """Its key's; empty in documents from before there was one."""
     charge: dict[str, Any] | None = None
     """At what it is charged in the end, and what is reserved for it until then; once it is planned."""
     status: Status = Status.VALIDATING

@@ -163,10 +163,12 @@ def reserve(ledger: Ledger, budget: Budget, holder: str, amount: int, today: str
 
 
 def settle(ledger: Ledger, holder: str, reserved: int, cost: int, day: str) -> Ledger:
-    """What was reserved on that day is free again, and the cost is spent."""
+    """What was reserved on that day is free again, and the cost is spent. No more is freed than is reserved: what is
+    reserved is never less than nothing."""
+    freed = max(0, min(reserved, ledger.reserved.get(day, 0)))
     return replace(
         ledger,
-        reserved=_with(ledger.reserved, day, -reserved),
+        reserved=_with(ledger.reserved, day, -freed),
         spent=_with(ledger.spent, day, cost),
         short="" if ledger.short == holder else ledger.short,
     )
@@ -185,7 +187,8 @@ def from_document(document: Mapping[str, Any] | None) -> Ledger:
     if document is None:
         return Ledger()
     leases = {name: Lease(**lease) for name, lease in document["leases"].items()}
-    return Ledger(document["spent"], document["reserved"], leases, document["short"])
+    reserved = {day: max(0, amount) for day, amount in document["reserved"].items()}
+    return Ledger(document["spent"], reserved, leases, document["short"])
 
 
 def _granted(ledger: Ledger, ask: Ask, free: int) -> tuple[int, bool]:

@@ -53,19 +53,22 @@ def let_in(job: Job, now: float) -> Job:
 
 def replayed(job: Job, now: float) -> Job:
     """A job that failed or expired, waiting as if it were new; only its epoch goes on, so that no earlier run of it
-    can write."""
-    if job.state not in (State.FAILED, State.EXPIRED):
+    can write and each of its charges has a name of its own, also where no run has begun."""
+    if not job.can_be_replayed:
         return job
     return replace(
         job,
         state=State.QUEUED,
         substate=Substate.WAITING_CAPACITY,
+        epoch=job.epoch + (job.attempt == 0),
         attempt=0,
         dispatch_seq=job.dispatch_seq + 1,
         cancel_requested=False,
         error=None,
         progress=None,
+        charge=None,
         started_at=None,
+        claimed_at=None,
         finished_at=None,
         next_run_at=now,
         rank_at=rank_at(job.priority, now),

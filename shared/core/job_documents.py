@@ -57,7 +57,7 @@ def _classes(hint: Any) -> tuple[type, ...]:
     return (*classes, int) if float in classes else classes
 
 
-_ADDED = frozenset({"rank_at", "weight", "parent"})
+_ADDED = frozenset({"rank_at", "weight", "parent", "claimed_at"})
 """Fields that documents written before there were any may lack."""
 _HINTS = get_type_hints(Job)
 _CLASSES = {field.name: _classes(_HINTS[field.name]) for field in fields(Job)}

@@ -122,12 +122,18 @@ class Job:
     metadata: dict[str, str] = field(default_factory=dict)
     started_at: float | None = None
     finished_at: float | None = None
+    claimed_at: float | None = None
+    """When the last attempt began; `started_at` is that of the first."""
     trace_id: str = ""
     rank_at: float = 0.0
     """Its place among its tenant's jobs that wait for capacity."""
     weight: int = 1
     parent: str = ""
     """The batch it is a step of. Lists of jobs leave steps out."""
+
+    @property
+    def can_be_replayed(self) -> bool:
+        return self.state in (State.FAILED, State.EXPIRED)
 
     @property
     def lane(self) -> str:
@@ -182,6 +188,7 @@ def claim(job: Job, seq: int, owner: str, now: float, lease_s: float) -> Job:
         lease_owner=owner,
         lease_expires_at=now + lease_s,
         started_at=job.started_at or now,
+        claimed_at=now,
         progress=job.progress if job.parent else None,
     )
 

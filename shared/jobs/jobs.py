@@ -17,7 +17,7 @@ from shared.core.errors import Conflict
 from shared.core.job_documents import BadDocument, from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
-from shared.jobs.charges import JobCharges, Terms
+from shared.jobs.charges import NO_POLICY, JobCharges, Terms
 from shared.jobs.reading import JobReader, kept, not_found
 from shared.jobs.records import JobRecords
 from shared.jobs.recovery import Recovery
@@ -25,6 +25,7 @@ from shared.jobs.report import Report
 from shared.jobs.steps import JobSteps
 from shared.jobs.turns import JOBS, Turns
 from shared.jobs.wakeups import WakeUps
+from shared.money.policy import BudgetPolicy
 from shared.pages import Listed, listed
 from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.clock import Clock
@@ -68,6 +69,17 @@ class JobOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryOrder:
+    """Who runs a job again, and at what it is charged: the run is that key's."""
+
+    key_id: str
+    weight: int
+    trace_id: str = ""
+    terms: Terms | None = None
+    """None: not at all."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobFilter:
     """What a list is narrowed to; empty means anything."""
 
@@ -93,9 +105,11 @@ class Jobs:
         clock: Clock,
         settings: Settings,
         *,
+        budgets: BudgetPolicy = NO_POLICY,
         token: Callable[[int], str] = secrets.token_hex,
         random: Callable[[], float] = random,
     ) -> None:
+        """`budgets` tells which apply to a job when it ends."""
         self._store = store
         self._blobs = blobs
         self._reader = JobReader(store, blobs, clock)
@@ -106,7 +120,7 @@ class Jobs:
         self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
         self._turns = Turns(store, clock, settings)
         webhook_wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
-        charges = JobCharges(store, settings.usage_days)
+        charges = JobCharges(store, settings.usage_days, budgets)
         self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns, charges)
         self.steps = JobSteps(store, self._records, settings.lease_s)
         self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
@@ -157,21 +171,31 @@ class Jobs:
             raise Conflict(f"The job has already {_ENDED[change.after.state]}.", code="job_already_ended")
         return change.after
 
-    def retry(self, tenant: str, job_id: str) -> Job:
-        """Runs a job again that failed or expired, with all its attempts; Conflict when it did neither."""
-        self.get(tenant, job_id)
+    def replayable(self, tenant: str, job_id: str) -> Job:
+        """The tenant's job, if it can run again; Conflict when it has not failed."""
+        job = self.get(tenant, job_id)
+        if not job.can_be_replayed:
+            raise _not_failed(job)
+        return job
+
+    def retry(self, tenant: str, job_id: str, order: RetryOrder) -> Job:
+        """Runs a job again that failed or expired, with all its attempts, as the order's key; Conflict when it did
+        neither, BudgetExceeded when there is no room for what it can cost."""
+        self.replayable(tenant, job_id)
         with self._turns.asking(tenant) as has_room:
 
             def step(stored: Job, now: float) -> Job:
                 again = fairness.replayed(stored, now)
-                return fairness.let_in(again, now) if again is not stored and has_room(again, now) else again
+                if again is stored:
+                    return stored
+                again = replace(again, key_id=order.key_id, weight=order.weight, trace_id=order.trace_id)
+                return fairness.let_in(again, now) if has_room(again, now) else again
 
-            change = self._records.change(job_id, step)
+            change = self._records.change(job_id, step, order.terms)
         if change is None:
             raise not_found(job_id)
         if not change.made:
-            message = f"Only a job that failed or expired can run again; this one is {change.after.state}."
-            raise Conflict(message, code="job_not_failed")
+            raise _not_failed(change.after)
         return change.after
 
     def input(self, job: Job) -> dict[str, Any]:
@@ -257,6 +281,11 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
         parent=order.parent,
         charge=order.charge,
     )
+
+
+def _not_failed(job: Job) -> Conflict:
+    message = f"Only a job that failed or expired can run again; this one is {job.state}."
+    return Conflict(message, code="job_not_failed")
 
 
 def _readable(document: Document) -> Job | None:

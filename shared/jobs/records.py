@@ -3,16 +3,17 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from shared import telemetry
 from shared.core import fairness
 from shared.core.job_documents import from_document, to_document
 from shared.core.jobs import EXHAUSTED, IN_FLIGHT, Job
 from shared.core.webhooks import Delivery
-from shared.jobs.charges import JobCharges, Terms
+from shared.jobs.charges import JobCharges, Terms, run_name
 from shared.jobs.turns import JOBS, Turns
 from shared.jobs.wakeups import WakeUps
-from shared.ports.store import Store, Transaction
+from shared.ports.store import AlreadyExists, Store, Transaction
 from shared.webhooks.records import DELIVERIES, announced
 from shared.webhooks.records import to_document as delivery_document
 from shared.webhooks.wakeups import WebhookWakeUps
@@ -21,6 +22,7 @@ log = logging.getLogger("omni.jobs")
 
 Step = Callable[[Job, float], Job]
 """A transition: the job as it stands and the store's time in, the job as it must become out."""
+Settle = Callable[[Transaction, Job], Job]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,7 @@ class JobRecords:
 
         def work(transaction: Transaction) -> Job:
             job = make(transaction.now)
-            if terms:
-                job = replace(job, charge=self._charges.reserve(transaction, job.id, terms))
+            job = self._admitted(transaction, job, terms)
             transaction.create(JOBS, job.id, to_document(job))
             return job
 
@@ -71,10 +72,13 @@ class JobRecords:
             self._wake_ups.send(job)
         return job
 
-    def change(self, job_id: str, step: Step) -> Change | None:
-        """Takes the step, if it changes anything, and sends the wake-up it calls for. None: there is no such job."""
+    def change(self, job_id: str, step: Step, terms: Terms | None = None) -> Change | None:
+        """Takes the step, if it changes anything, and sends the wake-up it calls for. None: there is no such job.
 
-        def work(transaction: Transaction) -> Change | None:
+        `terms` are those of a job that the step brings back from its end; BudgetExceeded when there is no room.
+        """
+
+        def work(settle: Settle, transaction: Transaction) -> Change | None:
             document = transaction.get(JOBS, job_id)
             if document is None:
                 return None
@@ -82,8 +86,10 @@ class JobRecords:
             after = step(before, transaction.now)
             if after is before:
                 return Change(before, after)
-            if after.state.is_final and not before.state.is_final:
-                after = self._charges.settle(transaction, after)
+            if before.state.is_final:
+                after = self._admitted(transaction, after, terms)
+            elif after.state.is_final:
+                after = settle(transaction, after)
             webhook = None if before.state.is_final else announced(after, transaction.now)
             change = Change(before, after, webhook)
             transaction.put(JOBS, job_id, to_document(after))
@@ -91,10 +97,18 @@ class JobRecords:
                 transaction.put(DELIVERIES, webhook.id, delivery_document(webhook))
             return change
 
-        change = self._store.transact(work)
+        try:
+            change = self._store.transact(partial(work, self._charges.settle))
+        except AlreadyExists:  # the run is settled, as when a backup of its job alone came back
+            change = self._store.transact(partial(work, lambda _, job: self._charges.settled(job)))
         if change and change.made:
             self._follow_up(change)
         return change
+
+    def _admitted(self, transaction: Transaction, job: Job, terms: Terms | None) -> Job:
+        if terms is None:
+            return job
+        return replace(job, charge=self._charges.reserve(transaction, run_name(job.id, job.epoch + 1), terms))
 
     def let_in(self, job_id: str) -> bool:
         """Lets a waiting job into the queue; False when it does not wait any more."""

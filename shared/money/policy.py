@@ -49,6 +49,12 @@ class BudgetPolicy:
         key = (Applies(f"key:{caller.key_id}", budget, caller.strict),) if budget else ()
         return (*key, tenant) if tenant else key
 
+    def subjects_of(self, key_id: str, tenant: str, tier: Tier | None, own: Budget | None) -> tuple[str, ...]:
+        """Whose budgets apply to a key of that tier with that budget of its own."""
+        budget = (self.tiers.get(tier, NO_BUDGET) if tier else NO_BUDGET) if own is None else own
+        key = (f"key:{key_id}",) if budget else ()
+        return (*key, f"tenant:{tenant}") if tenant in self.tenants else key
+
 
 def tier_budgets(text: str) -> dict[Tier, Budget]:
     """`free.daily_usd=0.5,basic.monthly_usd=20` as budgets; SettingsError names what is wrong."""

@@ -9,10 +9,12 @@ from prometheus_client import REGISTRY
 
 from shared.core.errors import Conflict, NotFound
 from shared.core.jobs import LIFETIME_S, Failed, Job, JobError, State, Substate, Succeeded
+from shared.jobs.jobs import RetryOrder
 from shared.jobs.report import MOST_TIME_S, Report
 from tests.jobs.conftest import LEASE_S, Bench
 
 SHARE = 4
+RETRY = RetryOrder("k", weight=4)
 LASTING = Failed(JobError("invalid_request", "No.", retryable=False))
 EXHAUSTED = Failed(JobError("upstream_failed", "Away.", retryable=True))
 
@@ -213,7 +215,7 @@ def test_a_dead_letter_is_listed_and_replayed(bench: Bench) -> None:
     job = bench.create(max_attempts=1)
     bench.jobs.finish(bench.claimed(job), EXHAUSTED)
     bench.drain()
-    again = bench.jobs.retry("acme", job.id)
+    again = bench.jobs.retry("acme", job.id, RETRY)
     assert (again.state, again.attempt, again.substate) == (State.QUEUED, 0, Substate.PENDING_DISPATCH)
     assert bench.drain() == 1
     run = bench.jobs.claim(job.id, again.dispatch_seq, "w")
@@ -226,19 +228,19 @@ def test_a_replayed_job_waits_its_turn(bench: Bench) -> None:
     job = bench.create()
     bench.jobs.finish(bench.claimed(job), LASTING)
     created(bench, SHARE)
-    assert bench.jobs.retry("acme", job.id).substate is Substate.WAITING_CAPACITY
+    assert bench.jobs.retry("acme", job.id, RETRY).substate is Substate.WAITING_CAPACITY
 
 
 def test_only_what_failed_is_replayed_and_only_for_its_owner(bench: Bench) -> None:
     job = bench.create()
     with pytest.raises(Conflict):
-        bench.jobs.retry("acme", job.id)
+        bench.jobs.retry("acme", job.id, RETRY)
     with pytest.raises(NotFound):
-        bench.jobs.retry("other", job.id)
+        bench.jobs.retry("other", job.id, RETRY)
     bench.jobs.finish(bench.claimed(job), LASTING)
-    bench.jobs.retry("acme", job.id)
+    bench.jobs.retry("acme", job.id, RETRY)
     with pytest.raises(Conflict):
-        bench.jobs.retry("acme", job.id)
+        bench.jobs.retry("acme", job.id, RETRY)
 
 
 def test_a_run_from_before_the_replay_writes_nothing(bench: Bench) -> None:
@@ -246,6 +248,6 @@ def test_a_run_from_before_the_replay_writes_nothing(bench: Bench) -> None:
     old = bench.claimed(job)
     bench.clock.advance(LEASE_S)
     bench.jobs.reap()
-    bench.jobs.retry("acme", job.id)
+    bench.jobs.retry("acme", job.id, RETRY)
     assert bench.jobs.finish(old, Succeeded({"from": "old"})) is None
     assert bench.claimed(bench.now(job)).epoch == 2

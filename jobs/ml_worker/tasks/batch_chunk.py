@@ -11,13 +11,16 @@ from jobs.ml_worker.inference import Inference
 from jobs.ml_worker.lines import CAREFUL, LineRun, Pace
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report, may_pass
+from shared import manifest
 from shared.batches.input import Asked, asked
 from shared.batches.lines import answered, refused
 from shared.batches.parts import Parts, Result
 from shared.batches.records import BatchRecords
-from shared.core.batches import Chunk, Status
-from shared.core.errors import NotFound, OmniError, Unavailable
+from shared.core.batches import Batch, Chunk, Status, Tokens
+from shared.core.errors import BudgetExceeded, NotFound, OmniError, Unavailable, UpstreamTimeout
 from shared.core.retries import delay_s
+from shared.jobs import charges
+from shared.jobs.charges import batch_cost
 from shared.ports.blobs import Blobs
 
 TRIES = 3
@@ -39,6 +42,7 @@ class BatchChunk:
         self._parts = Parts(blobs)
         self._slots = slots
         self._pace = pace
+        self._timeouts_s = {route.name: route.timeout_s for route in manifest.load()}
 
     async def __call__(self, given: dict[str, Any], report: Report, /) -> Done:
         chunk = msgspec.convert(given, Chunk)
@@ -53,8 +57,14 @@ class BatchChunk:
             turn = (report.job.attempt - CAREFUL_FROM) % len(todo)
             todo = todo[turn:] + todo[:turn]
 
+        allowance = Allowance(batch, chunk, saved.spent, saved.tally["completed"])
+
         async def answer(line: Asked) -> Result:
-            return await self._answer(chunk, line)
+            if allowance.is_spent:
+                return refused(chunk.batch_id, line, BudgetExceeded("The budget has no room for this line."))
+            result = await self._answer(chunk, line)
+            allowance.count(result.tokens, is_answer=not result.is_error)
+            return result
 
         await LineRun(answer, saved.add, self._slots, CAREFUL if careful else self._pace).through(todo)
         return Done(dict(saved.tally))
@@ -68,10 +78,7 @@ class BatchChunk:
     async def _answer(self, chunk: Chunk, line: Asked) -> Result:
         for attempt in range(1, TRIES + 1):
             try:
-                began = asyncio.get_running_loop().time()
-                body = await self._inference.complete(chunk.route, line.body)
-                took_s = asyncio.get_running_loop().time() - began
-                return answered(chunk.batch_id, line, body, round(took_s * 1000))
+                return await self._answered(chunk, line)
             except Unavailable:  # nor can any other line be answered now
                 raise
             except OmniError as error:
@@ -82,6 +89,43 @@ class BatchChunk:
                 log.exception("line broke", extra={"fields": {"batch": chunk.batch_id, "line": line.number}})
                 break
         return refused(chunk.batch_id, line, OmniError())
+
+    def _timeout_s(self, chunk: Chunk) -> float:
+        return self._timeouts_s[chunk.route]
+
+    async def _answered(self, chunk: Chunk, line: Asked) -> Result:
+        """UpstreamTimeout after the time that a request to the route may take: no more was reserved for."""
+        loop, timeout_s = asyncio.get_running_loop(), self._timeout_s(chunk)
+        began = loop.time()
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                body = await self._inference.complete(chunk.route, line.body)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise UpstreamTimeout(f"The line ran longer than {timeout_s:g} s.", code="timeout") from None
+        return answered(chunk.batch_id, line, body, round(min(timeout_s, loop.time() - began) * 1000))
+
+
+class Allowance:
+    """What a chunk's lines may cost together. All of them were reserved for, unless the batch got less than it can
+    cost: then a chunk has its lines' share of that, and the lines beyond it are not begun."""
+
+    def __init__(self, batch: Batch, chunk: Chunk, spent: Tokens, answers: int) -> None:
+        charge = charges.read(batch.charge) if batch.charge else None
+        is_short = charge is not None and charge.granted < charge.most
+        self._price = charge.unit_price if charge and is_short else None
+        self._most = charge.granted * chunk.lines / batch.total if charge and is_short else 0.0
+        self._spent = spent
+        self._answers = answers
+
+    @property
+    def is_spent(self) -> bool:
+        return self._price is not None and batch_cost(self._price, self._spent, self._answers) >= self._most
+
+    def count(self, tokens: Tokens, *, is_answer: bool) -> None:
+        self._spent += tokens
+        self._answers += is_answer
 
 
 class Saved:
@@ -94,10 +138,13 @@ class Saved:
         self._written = 0
         self.numbers: set[int] = set()
         self.tally = {"completed": 0, "failed": 0}
+        self.spent = Tokens()
+        """By the lines that earlier runs have answered."""
 
     def look(self) -> None:
         for part in self._parts.of(self._chunk.batch_id, self._report.job.id):
-            for place, number in enumerate(part.head.lines):
+            for place, (number, counted) in enumerate(zip(part.head.lines, part.head.tokens, strict=True)):
+                self.spent += Tokens(*counted)
                 self._note(number, is_error=place >= part.head.completed)
 
     async def add(self, results: list[Result]) -> None:

@@ -15,6 +15,7 @@ from shared.batches.parts import Parts
 from shared.catalogue import Catalogue
 from shared.core.batches import Batch, Mistake, Status
 from shared.core.errors import BudgetExceeded, PermissionDenied
+from shared.core.keys import Tier
 from shared.files.files import Files, StoredFile
 from shared.jobs.charges import Terms, terms
 from shared.money.policy import Applies
@@ -75,15 +76,17 @@ class BatchPlan:
         if not found.model:  # there is no line to answer
             return Terms(None, 0)
         applying = tuple(msgspec.convert(each, Applies) for each in batch.budgets)
-        return terms(self._catalogue.get(found.model), found.most, applying)
+        tier = Tier(batch.tier) if batch.tier else None
+        return terms(self._catalogue.get(found.model), found.most, applying, tier)
 
     def _worst(self, batch: Batch, model_id: str) -> Worst:
-        """What lines that ask this model can cost; their seconds, if they are charged, nobody can tell."""
+        """What lines that ask this model can cost: each may take as long as a request to its route."""
         allowed = None if batch.models is None else frozenset(batch.models)
         model = self._catalogue.require_for_jobs(allowed, model_id)
         price = model.price
         if not batch.budgets or price is None:
             return lambda _: 0
+        most_s = self._routes[batch.endpoint].timeout_s
         return lambda body: worst_cost(
-            price, model, msgspec.json.decode(body, type=GivenBounds), len(body), self._max_output, most_s=0
+            price, model, msgspec.json.decode(body, type=GivenBounds), len(body), self._max_output, most_s
         )
