@@ -101,7 +101,7 @@ class Flight:
     async def _relay(self, exchange: Exchange, note_hit: Callable[[Exchange, float], None]) -> bool:
         sent = 0
         while True:
-            news, ended = self._news, self._ended or self.recording.is_too_large
+            news, ended = self._news, self._ended or self.recording.complete or self.recording.is_too_large
             parts = self.recording.parts[sent:] if self.recording.is_stream else []
             if parts and not exchange.status:
                 note_hit(exchange, self.age_s)

@@ -16,7 +16,7 @@ from shared import reporting, telemetry
 from shared.readiness import Remembered, Services, limits, secret_source, secrets_check
 from shared.settings import Settings
 from shared.web.asgi import Message, Receive, Send
-from shared.web.http1 import serve_functions
+from shared.web.http1 import ConnectionBounds, serve_functions
 from shared.web.keep_alive import keep_connections
 from shared.web.system import SystemPages
 from shared.wiring import Ports
@@ -30,7 +30,7 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     reporting.start_errors(settings, "gateway")
     reporting.start_metrics(settings, "gateway", forks=True)
     application = build(settings, Ports(settings))
-    serve_functions(settings.head_timeout_s)
+    serve_functions(ConnectionBounds.of(settings))
     keep_connections()
 
     async def gateway(request: Request) -> Gateway:

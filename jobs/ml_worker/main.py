@@ -26,7 +26,7 @@ from shared.money.policy import BudgetPolicy
 from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
 from shared.web.door import Door
-from shared.web.http1 import http_protocol
+from shared.web.http1 import ConnectionBounds, http_protocol
 from shared.web.keep_alive import KEEP_ALIVE_S
 from shared.web.system import SystemPages
 from shared.web.system_door import SystemDoor
@@ -69,7 +69,7 @@ def main() -> None:
         worker.application,
         settings.host,
         settings.port,
-        http=http_protocol(settings.head_timeout_s),
+        http=http_protocol(ConnectionBounds.of(settings, per_address=False)),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -30,6 +30,26 @@ class Requests:
     body_timeout_s: float = knob(
         30.0, "OMNI_BODY_TIMEOUT_S", "Time a caller has to send the body; after that 408.", unit="s", least=0.1
     )
+    unread_timeout_s: float = knob(
+        30.0,
+        "OMNI_UNREAD_TIMEOUT_S",
+        "How long a caller may read nothing of its answer; after that the connection is closed.",
+        unit="s",
+        least=0.1,
+    )
+    max_unread_bytes: int = knob(
+        64 * 1024 * 1024,
+        "OMNI_MAX_UNREAD_BYTES",
+        "Answers that wait for slow callers, all connections together; of more, the slowest is closed.",
+        unit="bytes",
+        least=1024,
+    )
+    connections_per_address: int = knob(
+        2048,
+        "OMNI_CONNECTIONS_PER_ADDRESS",
+        "Connections that an address may hold to an instance, where no proxy stands in front; 0: any number.",
+        least=0,
+    )
     keep_alive_s: float = knob(
         10.0,
         "OMNI_KEEP_ALIVE_S",

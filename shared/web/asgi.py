@@ -47,6 +47,13 @@ def refuse_ambiguity(lines: Iterable[tuple[bytes, bytes]]) -> None:
         seen.add(name)
 
 
+def require_host(headers: RawHeaders, version: str) -> None:
+    """InvalidRequest where RFC 9112, 3.2 wants one: two proxies may take a request of two hosts for different ones."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        raise InvalidRequest("A request has exactly one Host header.", code="invalid_http")
+
+
 async def read_body(receive: Receive, declared: bytes, most: int, within_s: float) -> bytes:
     """The whole body, whose `content-length` is `declared`. PayloadTooLarge, BodyTimeout, or CallerLeft when the caller
     hangs up half-way."""

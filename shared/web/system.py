@@ -5,7 +5,7 @@ The docs page is Swagger UI, taken from the installed package; nothing is fetche
 
 import hashlib
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,13 +66,13 @@ class SystemPages:
         return Reply.json({"status": "ok" if all_ok else "degraded", "services": services})
 
     def _openapi(self) -> Reply:
-        return _file(self._document, JSON[1], REVALIDATE)
+        return self._document
 
     @cached_property
-    def _document(self) -> bytes:
+    def _document(self) -> Reply:
         from shared.web.openapi import document  # brings Pydantic and every schema along, for those who ask
 
-        return msgspec.json.encode(document((*manifest.load(), *manifest.SYSTEM)))
+        return _file(msgspec.json.encode(document((*manifest.load(), *manifest.SYSTEM))), JSON[1], REVALIDATE)
 
 
 def _metrics() -> Reply:
@@ -80,14 +80,18 @@ def _metrics() -> Reply:
     return Reply(200, body, [("content-type", content_type)])
 
 
+@cache  # the same bytes for every caller, however many do not read them
 def _docs() -> Reply:
     return _file((DOCS / "index.html").read_bytes(), "text/html; charset=utf-8", REVALIDATE, POLICY)
 
 
 def _asset(path: str) -> Reply | None:
     name = path.removeprefix("/api/docs/")
-    if name == path or name not in ASSETS:
-        return None
+    return _page_file(name) if name != path and name in ASSETS else None
+
+
+@cache
+def _page_file(name: str) -> Reply:
     return _file(_asset_path(name).read_bytes(), ASSETS[name], FOR_AN_HOUR)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from shared.web.http1 import http_protocol
+from shared.web.http1 import ConnectionBounds, http_protocol
 
 
 async def nobody(scope: object, receive: object, send: object) -> None:
@@ -38,9 +38,11 @@ def part(content: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(application: Any, head_s: float = 10, idle_s: int = 5) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+async def serving(
+    application: Any, head_s: float = 10, idle_s: int = 5, bounds: ConnectionBounds | None = None
+) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     """The server and its port."""
-    protocol = http_protocol(head_s)
+    protocol = http_protocol(bounds or ConnectionBounds(head_s))
     config = uvicorn.Config(
         application,
         port=0,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.web.http1 import ConnectionBounds
 from tests.web.http1_server import echo, part, rest_of, said_to, serving, start
 
 GET = b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -265,7 +266,8 @@ def test_an_idle_connection_is_closed_and_one_that_reads_nothing_is_too() -> Non
             await send(start((b"content-length", b"%d" % SIZE)))
             await send(part(bytes(SIZE), more=False))
 
-        async with serving(large, head_s=0.1, idle_s=1) as (server, port):
+        bounds = ConnectionBounds(head_s=0.1, unread_s=0.3)
+        async with serving(large, idle_s=1, bounds=bounds) as (server, port):
             silent = socket.create_connection(("127.0.0.1", port))
             silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             silent.sendall(LAST)

@@ -4,17 +4,19 @@ Parsing is httptools' (llhttp, Node's parser). What is ours is what a gateway on
 docs/adr/0006.
 """
 
+from shared.web.http1.bounds import ConnectionBounds, PeerConnections, UnreadAnswers
 from shared.web.http1.connection import MOST_HEAD_BYTES, HttpConnection
 
-__all__ = ["MOST_HEAD_BYTES", "HttpConnection", "http_protocol", "serve_functions"]
+__all__ = ["MOST_HEAD_BYTES", "ConnectionBounds", "HttpConnection", "http_protocol", "serve_functions"]
 
 
-def http_protocol(head_s: float) -> type[HttpConnection]:
-    """The protocol for heads that may take so long, as uvicorn's `http` option takes it."""
-    return type("BoundedHttpConnection", (HttpConnection,), {"head_s": head_s})
+def http_protocol(bounds: ConnectionBounds) -> type[HttpConnection]:
+    """The protocol within these bounds, as uvicorn's `http` option takes it."""
+    of_all = {"unread": UnreadAnswers(bounds.unread_bytes), "peers": PeerConnections(bounds.per_address)}
+    return type("BoundedHttpConnection", (HttpConnection,), {"bounds": bounds, **of_all})
 
 
-def serve_functions(head_s: float) -> None:
+def serve_functions(bounds: ConnectionBounds) -> None:
     """Has the Functions Framework's ASGI server speak it. The framework takes no options for its server; the worker
     class's own table of options is the one place where they can be given.
 
@@ -22,5 +24,5 @@ def serve_functions(head_s: float) -> None:
     """
     from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
-    ours = {"http": http_protocol(head_s), "proxy_headers": False}
+    ours = {"http": http_protocol(bounds), "proxy_headers": False}
     UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, **ours}

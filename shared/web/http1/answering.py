@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import OmniError
 from shared.web.asgi import Message, RawHeaders
+from shared.web.http1.bounds import MOST_UNSENT_BYTES
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
 
@@ -126,16 +127,36 @@ class Answering:
                 self._break_off()
 
     async def send(self, message: Message) -> None:
-        if (drained := self._connection.drained) and not self.has_left:
-            await drained.wait()
+        body: bytes = message.get("body", b"")
+        await self._drained(len(body))
         if self.has_left:
             return
         if not self.has_begun:
             self._begin(message["status"], message["headers"])
         elif self.is_complete or message["type"] != "http.response.body":
             raise RuntimeError(f"no {message['type']} can follow")
+        elif len(body) <= MOST_UNSENT_BYTES:
+            self._go_on(body, more=message.get("more_body", False))
         else:
-            self._go_on(message.get("body", b""), more=message.get("more_body", False))
+            await self._go_on_in_pieces(memoryview(body), more=message.get("more_body", False))
+
+    async def _go_on_in_pieces(self, body: memoryview, *, more: bool) -> None:
+        """As fast as the caller reads: what it has not read is not copied."""
+        while body and not self.has_left:
+            piece, body = body[:MOST_UNSENT_BYTES], body[MOST_UNSENT_BYTES:]
+            self._go_on(piece, more=more or len(body) > 0)
+            if body:
+                await self._drained(len(body))
+
+    async def _drained(self, size: int) -> None:
+        """Waits until the caller has read what was sent; meanwhile so much waits here."""
+        connection = self._connection
+        while (drained := connection.drained) and not self.has_left:
+            connection.unread.wait(connection, size)
+            try:
+                await drained.wait()
+            finally:
+                connection.unread.go_on(connection)
 
     def _begin(self, status: int, headers: RawHeaders) -> None:
         self.has_begun = True
@@ -170,19 +191,20 @@ class Answering:
             raise RuntimeError("a header has a line break or a null in it")
         return head + b"\r\n"
 
-    def _go_on(self, part: bytes, *, more: bool) -> None:
+    def _go_on(self, part: bytes | memoryview, *, more: bool) -> None:
         if not self._has_body:
             part = b""
         elif self._in_chunks:
-            part = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+            part = b"".join((b"%x\r\n" % len(part), part, b"\r\n")) if part else b""
             part += b"" if more else b"0\r\n\r\n"
         elif self._announced is not None:
             self._announced -= len(part)
             if self._announced < 0 or (self._announced and not more):
                 raise RuntimeError("the answer has not the length that its head told")
-        if out := self._held_head + part:
-            self._connection.write(out)
-            self._held_head = b""
+        if self._held_head:
+            part, self._held_head = b"".join((self._held_head, part)), b""
+        if part:
+            self._connection.write(part)
         if not more:
             self._complete()
 

@@ -16,23 +16,27 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from shared.core.errors import HeadersTooLarge, InvalidRequest, OmniError
-from shared.web.asgi import Message, RawHeaders
+from shared.core.errors import HeadersTooLarge, InvalidRequest, OmniError, RateLimited
+from shared.web.asgi import Message, RawHeaders, require_host
 from shared.web.http1.answering import Answering, refusal
+from shared.web.http1.bounds import ConnectionBounds, PeerConnections, UnreadAnswers, bound_unsent
 
 MOST_HEAD_BYTES = 256 * 1024
 """More than the gateway lets pass: those between are answered by it, in the one error shape. So much may also come of a
 body without a byte of it: trailers, and what stands beside the sizes of chunks."""
 MOST_WAITING = 1
 """Requests that came before the answer to an earlier one. Who sends more is not read from, so is not seen to leave."""
+TOO_MANY = "Too many connections stand open from this address."
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class HttpConnection(asyncio.Protocol):
     """As httptools' delegate it is told the parts of requests; uvicorn's server makes it, and shuts it down."""
 
-    head_s = 15.0
-    """The longest a head may take, and the rest of a body that was answered early."""
+    bounds: ConnectionBounds
+    unread: UnreadAnswers
+    peers: PeerConnections
+    """The last two are of all connections together."""
 
     def __init__(
         self,
@@ -65,28 +69,39 @@ class HttpConnection(asyncio.Protocol):
         """When the connection has failed to get on, by the loop's clock."""
         self._is_paused = False
         self.drained: asyncio.Event | None = None
-        """While the caller reads more slowly than it is sent to."""
+        """While the caller reads more slowly than it is sent to, ..."""
+        self._unread_due = inf
+        """... and when it has read too slowly."""
+        self._is_counted = False
 
     # What the event loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server.connections.add(cast(Any, self))
+        self._client = get_remote_addr(self._transport)
         self._common = {
             "type": "http",
             "asgi": ASGI,
             "root_path": "",
             "server": get_local_addr(self._transport),
-            "client": get_remote_addr(self._transport),
+            "client": self._client,
             "scheme": "https" if is_ssl(self._transport) else "http",
         }
-        self._due = self._loop.time() + self.head_s
-        self._timer = self._loop.call_later(self.head_s, self._look_at_the_clock)
+        self._due = self._loop.time() + self.bounds.head_s
+        self._look_at_the_clock()
+        bound_unsent(self._transport)
+        self._is_counted = self.peers.enter(self._client)
+        if not self._is_counted:
+            self._last_words = refusal(RateLimited(TOO_MANY, code="too_many_connections", retry_after_s=1))
+            self._say_last_words()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._server.connections.discard(cast(Any, self))
         self._timer.cancel()
         self._waiting.clear()
+        if self._is_counted:
+            self.peers.leave(self._client)
         if self._current:
             self._current.leave()
         self.resume_writing()
@@ -101,8 +116,10 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.drained = self.drained or asyncio.Event()
+        self._unread_due = self._loop.time() + self.bounds.unread_s
 
     def resume_writing(self) -> None:
+        self._unread_due = inf
         if self.drained:
             self.drained.set()
             self.drained = None
@@ -119,7 +136,7 @@ class HttpConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url, self._headers = b"", []
         self._in_head, self._head_bytes = True, self._read_bytes
-        self._due = inf if self._current else self._loop.time() + self.head_s
+        self._due = inf if self._current else self._loop.time() + self.bounds.head_s
 
     def on_url(self, part: bytes) -> None:
         self._url += part
@@ -132,7 +149,7 @@ class HttpConnection(asyncio.Protocol):
         if self._parser.should_upgrade():
             return
         version = self._parser.get_http_version()
-        _require_host(self._headers, version)
+        require_host(self._headers, version)
         scope = self._scope()
         expects_continue = version == "1.1" and any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
@@ -206,7 +223,7 @@ class HttpConnection(asyncio.Protocol):
         """The server's, with the date."""
         return self._server.default_headers
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._transport.write(data)
 
     def answered(self, answering: Answering) -> None:
@@ -223,7 +240,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._current = None
             is_idle = answering.is_whole and not self._in_head
-            self._due = self._loop.time() + (self._idle_s if is_idle else self.head_s)
+            self._due = self._loop.time() + (self._idle_s if is_idle else self.bounds.head_s)
             self.resume_reading()
 
     def _answer(self, answering: Answering) -> None:
@@ -254,8 +271,11 @@ class HttpConnection(asyncio.Protocol):
     def _close(self) -> None:
         """Once what was written has been read, for which the caller has as long as for anything else."""
         self._waiting.clear()
-        self._due = self._loop.time() + self._idle_s
+        self._due = self._loop.time() + min(self._idle_s, self.bounds.unread_s)
         self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     # The flow
 
@@ -272,15 +292,9 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _look_at_the_clock(self) -> None:
-        now = self._loop.time()
-        if now < self._due:
-            self._timer = self._loop.call_later(min(self.head_s, self._due - now), self._look_at_the_clock)
+        now, due = self._loop.time(), min(self._due, self._unread_due)
+        if now < due:
+            pause_s = min(self.bounds.head_s, self.bounds.unread_s, due - now)
+            self._timer = self._loop.call_later(pause_s, self._look_at_the_clock)
         else:
             self._transport.abort()
-
-
-def _require_host(headers: RawHeaders, version: str) -> None:
-    """InvalidRequest where RFC 9112, 3.2 wants one: two proxies may take a request of two hosts for different ones."""
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (not hosts and version == "1.1"):
-        raise InvalidRequest("A request has exactly one Host header.", code="invalid_http")
