@@ -8,11 +8,13 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jobs.ml_worker.batch import DONE, work
 from shared import telemetry
+from shared.core.fairness import Owner
 from shared.settings import Settings
 from shared.wiring import Ports
 
@@ -28,7 +30,10 @@ class Instant:
         self._delay_s = delay_s
         self._die_on = die_on
 
-    async def complete(self, _route: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def complete(
+        self, _route: str, body: dict[str, Any], _owner: Owner, when_begun: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
+        when_begun()
         text = body["messages"][-1]["content"]
         if self._log is not None:
             os.write(self._log, f"{text}\n".encode())

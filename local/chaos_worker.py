@@ -26,6 +26,7 @@ from shared.core.errors import Unavailable
 from shared.core.jobs import Job
 from shared.core.queues import GPU_LO
 from shared.jobs.jobs import Jobs
+from shared.jobs.wakeups import WakeUp
 from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.queue import Delivery
 from shared.ports.store import AlreadyExists
@@ -97,7 +98,7 @@ class ChaosWorker:
     async def _deliver(self, delivery: Delivery) -> None:
         wake_up = msgspec.json.decode(delivery.task.body)
         times = self._chance.choice((1, 1, 2))
-        runs = (self._runner.run(wake_up["job_id"], wake_up["seq"]) for _ in range(times))
+        runs = (self._runner.run(WakeUp(**wake_up)) for _ in range(times))
         ended = await asyncio.gather(*runs, return_exceptions=True)
         self._in_flight.discard(delivery.task.name)
         if failures := [each for each in ended if each is not None]:

@@ -14,7 +14,7 @@ from shared import telemetry
 from shared.core import signing
 from shared.core.errors import Unavailable
 from shared.core.keys import SYSTEM
-from shared.core.queues import CPU, GPU_HI, GPU_LO, WEBHOOK, job_concurrency
+from shared.core.queues import CPU, GPU_HI, GPU_LO, WEBHOOK, job_deliveries
 from shared.keys.signing import SigningKeys
 from shared.ports.queue import Delivery, LocalQueue
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
@@ -154,7 +154,7 @@ def main() -> None:
     telemetry.start_logging("dispatcher", settings.log_level)
     ports = Ports(settings)
     keys = SigningKeys(ports.secrets)
-    jobs = job_concurrency(settings.worker_instances, settings.worker_slots)
+    jobs = job_deliveries(settings.worker_instances, settings.worker_slots)
     pools = [Pool((GPU_HI, GPU_LO), jobs), Pool((CPU,), CPU_AT_ONCE), Pool((WEBHOOK,), WEBHOOKS_AT_ONCE)]
 
     def sign() -> str:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +32,11 @@ from shared.wiring import Ports
 DONE, FAILED, STOPPED = 0, 1, 75
 MODEL_POLL_S = 0.1
 LOOK_AGAIN_S = 0.25
-MOST_CANDIDATES = 100
+NEWCOMERS_S = 10.0
+"""How often batches of further tenants are looked for while others' are under way."""
+MOST_CANDIDATES = 1000
+MOST_OF_A_TENANT = 50
+"""Candidates; more of them only when they are of one batch."""
 
 log = logging.getLogger("omni.batch")
 
@@ -61,20 +66,35 @@ class BatchRunner:
         self.runner = workshop.runner(lambda: True)
 
     async def run(self) -> None:
-        """Until no step of any batch is to be had, nor will be unless another worker makes one."""
-        while (steps := await asyncio.to_thread(self._candidates)) or self._is_there_more:
-            took_one = False
-            for step in steps:
-                took_one |= await self.runner.pull(step.id)
-            if not took_one:
-                await asyncio.sleep(LOOK_AGAIN_S)
+        """Until no step of any batch is to be had, nor will be unless another worker makes one. Tenants' steps run
+        beside each other: one that stands still holds up its own tenant's."""
+        running: dict[str, asyncio.Task[bool]] = {}
+        try:
+            while (steps := await asyncio.to_thread(self._candidates)) or running or self._is_there_more:
+                for tenant, found in _by_tenant(steps).items():
+                    if tenant not in running:
+                        running[tenant] = asyncio.create_task(self._work_off(found))
+                if not await _took_one(running):
+                    await asyncio.sleep(LOOK_AGAIN_S)
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
+
+    async def _work_off(self, steps: list[Job]) -> bool:
+        """Whether one of them was to be had."""
+        return any([await self.runner.pull(step) for step in steps])
 
     def _candidates(self) -> list[Job]:
         self._is_there_more = False
-        found = []
+        found: list[Job] = []
+        of_tenant: Counter[str] = Counter()
         for batch in self._workshop.batches.records.open():
             self._workshop.batches.advance(batch.id)
-            found += list(self._free(batch.id))
+            if of_tenant[batch.tenant] < MOST_OF_A_TENANT:
+                steps = list(self._free(batch.id))
+                of_tenant[batch.tenant] += len(steps)
+                found += steps
             if len(found) >= MOST_CANDIDATES:
                 break
         return self._share.first(found)
@@ -92,6 +112,24 @@ class BatchRunner:
                 yield step
             elif step.lease_expires_at == self._leases.setdefault(step.id, step.lease_expires_at or 0.0):
                 self._is_there_more = True  # its worker may have been killed; if not, it will extend the lease
+
+
+def _by_tenant(steps: list[Job]) -> dict[str, list[Job]]:
+    found: dict[str, list[Job]] = {}
+    for step in steps:
+        found.setdefault(step.tenant, []).append(step)
+    return found
+
+
+async def _took_one(running: dict[str, asyncio.Task[bool]]) -> bool:
+    """Waits a while for a tenant whose steps are through, and takes it out; whether there is no need to wait more."""
+    if not running:
+        return False
+    done, _ = await asyncio.wait(running.values(), timeout=NEWCOMERS_S, return_when=asyncio.FIRST_COMPLETED)
+    for tenant in [tenant for tenant, task in running.items() if task in done]:
+        del running[tenant]
+    took = [task.result() for task in done]
+    return any(took) or not done
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from typing import Annotated
 
 from pydantic import Field
@@ -14,12 +14,13 @@ from starlette.types import Message, Receive, Scope, Send
 from jobs.ml_worker import caller
 from jobs.ml_worker.engine_inference import EngineInference
 from jobs.ml_worker.request_facts import RequestFacts
-from jobs.ml_worker.slots import Slots
 from shared import manifest, telemetry
 from shared.catalogue import no_such_model
 from shared.core import keys, problem
 from shared.core.errors import NotFound, OmniError, PermissionDenied, Unavailable
+from shared.core.fairness import Owner
 from shared.core.queues import queue_named
+from shared.jobs.wakeups import WakeUp
 from shared.keys.authentication import require_scope
 from shared.manifest import Route, Router
 from shared.money.policy import BudgetPolicy
@@ -38,17 +39,19 @@ TASKS_RUN = Route(
 )
 EVENT_STREAM = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
-RunJob = Callable[[str, int, str], Awaitable[None]]
-"""Takes a job's id, the number of its wake-up and the queue that one came from."""
+RunJob = Callable[[WakeUp, str], Awaitable[None]]
+"""Takes a wake-up and the queue that it came from."""
 
 log = logging.getLogger("omni.worker")
 
 
-class WakeUp(Strict):
-    """What the queue posts: the job to run, and which of its wake-ups this is."""
+class WakeUpBody(Strict):
+    """What the queue posts: shared.jobs.wakeups.WakeUp."""
 
     job_id: Annotated[str, Field(min_length=1, max_length=200)]
     seq: Annotated[int, Field(ge=0)]
+    tenant: Annotated[str, Field(max_length=200)] = ""
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Edge:
@@ -62,7 +65,6 @@ class Edge:
         pages: SystemPages,
         inference: EngineInference,
         run_job: RunJob,
-        slots: Slots,
         budgets: BudgetPolicy,
     ) -> None:
         self._settings = settings
@@ -72,7 +74,6 @@ class Edge:
         self._pages = pages
         self._inference = inference
         self._run_job = run_job
-        self._slots = slots
         self._request_log = telemetry.RequestLog("worker")
         self._jobs: set[asyncio.Task[None]] = set()
         served = [route for route in manifest.load() if route.kind == "inference"]
@@ -92,9 +93,8 @@ class Edge:
             await send(message)
 
         try:
-            with ExitStack() as held:
-                response = await self._response(request, facts, held)
-                await response(scope, receive, send_with_id)
+            response = await self._response(request, facts)
+            await response(scope, receive, send_with_id)
         except (CallerLeft, ClientDisconnect):
             return
         finally:
@@ -113,9 +113,9 @@ class Edge:
         if not self._settings.run_as_internal:  # otherwise the gateway has counted it
             facts.track_usage()
 
-    async def _response(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
+    async def _response(self, request: Request, facts: RequestFacts) -> Response:
         try:
-            return await self._answer(request, facts, held)
+            return await self._answer(request, facts)
         except OmniError as error:
             if error.status >= 500:
                 log.error(error.message, extra={"fields": {"request_id": facts.request_id, "detail": error.detail}})
@@ -126,7 +126,7 @@ class Edge:
             log.exception("unexpected error", extra={"fields": {"request_id": facts.request_id}})
             return _sent(Reply.problem(OmniError(), facts.request_id))
 
-    async def _answer(self, request: Request, facts: RequestFacts, held: ExitStack) -> Response:
+    async def _answer(self, request: Request, facts: RequestFacts) -> Response:
         check_head(request.scope, self._settings.max_header_bytes)
         refuse_ambiguity(request.scope["headers"])
         path = self._door.path(request.scope["path"])
@@ -140,8 +140,10 @@ class Edge:
         most, within_s = self._settings.max_body_bytes, self._settings.body_timeout_s
         content = await read_body(request.receive, declared, most, within_s)
         if route.name == TASKS_RUN.name:
-            return await self._job(parse(WakeUp, content), request.headers.get("x-cloudtasks-queuename", ""))
-        return await self._infer(request, route, content, facts, held)
+            return await self._job(
+                WakeUp(**parse(WakeUpBody, content).model_dump()), request.headers.get("x-cloudtasks-queuename", "")
+            )
+        return await self._infer(request, route, content, facts)
 
     async def _page(self, request: Request, path: str) -> Response:
         reply = await asyncio.to_thread(self._pages.answer, path, request.headers.get("if-none-match", ""))
@@ -161,7 +163,7 @@ class Edge:
     async def _job(self, wake_up: WakeUp, queue: str) -> Response:
         """Runs the job to its end, also when whoever woke it stops waiting."""
         queue = queue_named(queue, self._settings.queue_prefix)
-        job = asyncio.ensure_future(self._run_job(wake_up.job_id, wake_up.seq, queue))
+        job = asyncio.ensure_future(self._run_job(wake_up, queue))
         self._jobs.add(job)
         try:
             await asyncio.wait({job})
@@ -173,14 +175,11 @@ class Edge:
         job.result()
         return _sent(Reply.json({}))
 
-    async def _infer(
-        self, request: Request, route: Route, content: bytes, facts: RequestFacts, held: ExitStack
-    ) -> Response:
-        plan, answer = await look_into(content, self._inference.open, route.name, content)
+    async def _infer(self, request: Request, route: Route, content: bytes, facts: RequestFacts) -> Response:
+        owner = Owner.of_caller(facts.caller) if facts.caller else Owner("")
+        plan, answer = await look_into(content, self._inference.open, route.name, content, owner)
         facts.model, facts.usage = plan.calls[0]["model"], answer.usage
         self._permit(facts)
-        self._slots.acquire()
-        held.callback(self._slots.release)
         if not plan.stream:
             return _sent(Reply.json(await caller.unless_gone(request.receive, answer.whole())))
         blocks = answer.stream()

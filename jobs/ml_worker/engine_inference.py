@@ -1,5 +1,6 @@
 """Requests for the worker's model, from callers and from jobs."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from jobs.ml_worker.completions import plan
 from jobs.ml_worker.completions.answer import Answer
 from jobs.ml_worker.model import NONE, ServedModel
 from shared.core.errors import NotFound
+from shared.core.fairness import Owner
 from shared.ports.clock import Clock
 from shared.settings import Settings
 from shared.web.schemas.chat import ChatRequest, CompletionRequest, Sampling
@@ -24,7 +26,7 @@ class EngineInference:
         self._model = model
         self._clock = clock
 
-    def open(self, route_name: str, body: bytes) -> tuple[plan.Plan, Answer]:
+    def open(self, route_name: str, body: bytes, owner: Owner) -> tuple[plan.Plan, Answer]:
         """What the request asks for and the answer that can now be had; refuses what cannot be answered."""
         request = parse(SCHEMAS[route_name], body, self._settings.max_json_depth)
         if request.model != self._model.id and self._model.id != NONE:
@@ -39,9 +41,12 @@ class EngineInference:
             planned = plan.text(request, loaded.running, most)
         if self._settings.run_as_internal:  # the gateway counts, and tells those callers who want to know
             planned = replace(planned, include_usage=True)
-        return planned, Answer(planned, loaded, self._clock.now())
+        return planned, Answer(planned, loaded, owner, self._clock.now())
 
-    async def complete(self, route_name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def complete(
+        self, route_name: str, body: dict[str, Any], owner: Owner, when_begun: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
         """See Inference."""
-        _, answer = self.open(route_name, msgspec.json.encode({**body, "stream": False}))
+        _, answer = self.open(route_name, msgspec.json.encode({**body, "stream": False}), owner)
+        answer.when_begun = when_begun
         return await answer.whole()

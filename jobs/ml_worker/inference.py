@@ -1,14 +1,19 @@
 """What a job may ask of the worker's model."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
+
+from shared.core.fairness import Owner
 
 
 class Inference(Protocol):
-    async def complete(self, route_name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def complete(
+        self, route_name: str, body: dict[str, Any], owner: Owner, when_begun: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
         """The whole answer, in OpenAI's shape and with its usage, to a body that the route would take.
 
-        `stream` in the body is ignored. It counts no slot: whoever runs the job holds one. Cancelling it stops the
-        generation. Raises InvalidRequest, NotFound (another model), NotInstalled (no model), Unavailable (still
-        loading), UpstreamFailed or UpstreamTimeout.
+        `stream` in the body is ignored. It waits for the owner's turn in the engine, and calls `when_begun` then (more
+        than once for several choices). Cancelling it stops the generation. Raises InvalidRequest, NotFound (another
+        model), NotInstalled (no model), Unavailable (still loading), UpstreamFailed or UpstreamTimeout.
         """
         ...

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from jobs.ml_worker.slots import Slots
@@ -11,8 +10,8 @@ from jobs.ml_worker.tasks import Paused
 from shared.batches.input import Asked
 from shared.batches.parts import Result
 from shared.core.errors import Unavailable
-
-SLOT_POLL_S = 0.05
+from shared.core.fair_share import Place
+from shared.core.fairness import Owner
 
 Answer = Callable[[Asked], Awaitable[Result]]
 """Gives a line's outcome, which may be an error; Unavailable when none can be had now, for any line."""
@@ -38,10 +37,11 @@ CAREFUL = Pace(most_unsaved=1, save_at=1, helpers=False)
 class LineRun:
     """One run through some lines."""
 
-    def __init__(self, answer: Answer, save: Save, slots: Slots, pace: Pace) -> None:
+    def __init__(self, answer: Answer, save: Save, slots: Slots, owner: Owner, pace: Pace) -> None:
         self._answer = answer
         self._write = save
         self._slots = slots
+        self._owner = owner
         self._pace = pace
         self._room = asyncio.Semaphore(pace.most_unsaved)
         self._saving = asyncio.Lock()
@@ -76,17 +76,30 @@ class LineRun:
             await self._do(line)
 
     async def _help(self) -> None:
-        """Lines on slots that nobody else needs."""
-        while not self._over.is_set():
-            if not self._slots.try_acquire_spare():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._over.wait(), SLOT_POLL_S)
-                continue
+        """Lines on further slots. Each is given back after a line, so that tenants take turns."""
+        while not self._over.is_set() and (slot := await self._further_slot()):
             try:
                 if line := self._next():
                     await self._do(line)
             finally:
-                self._slots.release()
+                self._slots.release(slot)
+
+    async def _further_slot(self) -> Place | None:
+        """Once it is the owner's turn; None when no line is left by then."""
+        acquiring, over = (
+            asyncio.ensure_future(self._slots.acquire(self._owner)),
+            asyncio.ensure_future(self._over.wait()),
+        )
+        try:
+            await asyncio.wait({acquiring, over}, return_when=asyncio.FIRST_COMPLETED)
+            return acquiring.result() if acquiring.done() else None
+        except asyncio.CancelledError:
+            if acquiring.done():
+                self._slots.release(acquiring.result())
+            raise
+        finally:
+            over.cancel()
+            acquiring.cancel()
 
     def _next(self) -> Asked | None:
         if self._left and not self._failure and asyncio.get_running_loop().time() < self._end:

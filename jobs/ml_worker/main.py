@@ -87,7 +87,7 @@ def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
     runner = Workshop(settings, ports, inference, slots).runner(lambda: not model.is_loading)
     budgets = BudgetPolicy.of(settings, Catalogue.load(settings.models_file))
     pages = SystemPages("worker", _readiness(ports, model))
-    edge = Edge(settings, ports.clock, _door(settings, ports), pages, inference, runner.run, slots, budgets)
+    edge = Edge(settings, ports.clock, _door(settings, ports), pages, inference, runner.run, budgets)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -91,7 +91,7 @@ class ServedModel:
         client = EngineClient(self._upstream, running, SILENCE_S)
         await client.answer_once(self.id)
         watchdog = Watchdog(client, running.loop_page, self._stall_s)
-        return Loaded(running, client, SharedContext(running.shared_context), self._slots, watchdog)
+        return Loaded(running, client, SharedContext(running.shared_context, self._slots), self._slots, watchdog)
 
 
 async def _over(engine: Engine, watchdog: Watchdog) -> str:

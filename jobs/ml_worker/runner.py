@@ -12,13 +12,16 @@ from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Paused, Report, WorkerTask, may_pass
 from shared import telemetry
 from shared.core.errors import NotFound, OmniError
+from shared.core.fair_share import Place
+from shared.core.fairness import Owner
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
 from shared.core.queues import GPU_LO
 from shared.jobs.jobs import Jobs
+from shared.jobs.wakeups import WakeUp
 
 SLOT_PATIENCE_S = 5.0
 """How long a wake-up waits for a free slot: sent back at once, those of a long backlog would come round ever again."""
-SLOT_POLL_S = 0.05
+READY_POLL_S = 0.05
 STORE_THREADS = 4
 
 P = ParamSpec("P")
@@ -51,23 +54,24 @@ class Runner:
         self._step_ended = step_ended
         self._threads = ThreadPoolExecutor(STORE_THREADS, "jobs")
 
-    async def run(self, job_id: str, seq: int, queue: str = GPU_LO) -> None:
+    async def run(self, wake_up: WakeUp, queue: str = GPU_LO) -> None:
         """Does what a wake-up from that queue asks. However the job ends, the wake-up is done with.
 
         Unavailable when the store or the queue is not there, so that the wake-up has to come again.
         """
-        if not await self._takes_slot():
-            await self._call(self._jobs.defer, job_id, seq, queue)
+        slot = await self._slot(wake_up.owner)
+        if slot is None:
+            await self._call(self._jobs.defer, wake_up, queue)
             return
-        await self._run(partial(self._jobs.claim, job_id, seq, self._owner))
+        await self._run(slot, partial(self._jobs.claim, wake_up.job_id, wake_up.seq, self._owner))
 
-    async def pull(self, step_id: str) -> bool:
+    async def pull(self, step: Job) -> bool:
         """Does a step of a batch without a wake-up; whether it was to be had. Waits for a slot as long as it takes."""
-        while not await self._takes_slot():
+        while (slot := await self._slot(Owner.of_job(step))) is None:
             pass
-        return await self._run(partial(self._jobs.steps.claim, step_id, self._owner))
+        return await self._run(slot, partial(self._jobs.steps.claim, step.id, self._owner))
 
-    async def _run(self, claim: Callable[[], Job | None]) -> bool:
+    async def _run(self, slot: Place, claim: Callable[[], Job | None]) -> bool:
         """Works on what the claim gives, on the slot that was taken for it."""
         try:
             job = await self._call(claim)
@@ -75,24 +79,23 @@ class Runner:
                 with telemetry.JOBS_RUNNING.labels().track_inprogress():
                     await self._work(job)
         finally:
-            self._slots.release()
+            self._slots.release(slot)
         return job is not None
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)
 
-    async def _takes_slot(self) -> bool:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._slot_patience_s
-        self._slots.waiting += 1
+    async def _slot(self, owner: Owner) -> Place | None:
+        """A slot, once it is the owner's turn; None when that is not so in time."""
+        if self._ready() and (slot := self._slots.try_acquire(owner)):
+            return slot
         try:
-            while not (self._ready() and self._slots.try_acquire()):
-                if loop.time() >= end:
-                    return False
-                await asyncio.sleep(SLOT_POLL_S)
-        finally:
-            self._slots.waiting -= 1
-        return True
+            async with asyncio.timeout(self._slot_patience_s):
+                while not self._ready():  # noqa: ASYNC110 - nobody tells when it is
+                    await asyncio.sleep(READY_POLL_S)
+                return await self._slots.acquire(owner)
+        except TimeoutError:
+            return None
 
     async def _work(self, job: Job) -> None:
         lease = Lease(partial(self._call, self._jobs.heartbeat, job), self._lease_s)

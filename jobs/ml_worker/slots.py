@@ -1,36 +1,29 @@
-"""How many requests and jobs the worker runs now, out of how many it can run at the same time."""
+"""How many jobs the worker runs now, out of how many it can run at the same time."""
 
-from shared import telemetry
+from shared.core.fair_gate import FairGate
+from shared.core.fair_share import Claim, Place
+from shared.core.fairness import Owner
+from shared.core.queues import job_concurrency
 
 
 class Slots:
-    """Requests always count, also those that wait in the engine's queue; a job starts only when a slot is free."""
+    """Tenants take turns. What runs in the engine is counted there: callers have slots that no job takes."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self.busy = 0
-        self.waiting = 0
-        """Jobs that wait for a slot."""
+        self._gate = FairGate((job_concurrency(1, total),))
 
-    def try_acquire(self) -> bool:
-        """Takes a slot if one is free."""
-        if self.busy >= self.total:
-            return False
-        self.acquire()
-        return True
+    @property
+    def busy(self) -> int:
+        return self._gate.share.used[0]
 
-    def try_acquire_spare(self) -> bool:
-        """Takes a slot that no waiting job wants, if one is left for callers besides."""
-        if self.busy + self.waiting + 1 >= self.total:
-            return False
-        self.acquire()
-        return True
+    def try_acquire(self, owner: Owner) -> Place | None:
+        """A slot, if the owner may have one now."""
+        return self._gate.share.try_enter(Claim(owner.tenant, weight=owner.weight))
 
-    def acquire(self) -> None:
-        """Counts a request, beyond the total if need be."""
-        self.busy += 1
-        telemetry.SLOTS_BUSY.set(self.busy)
+    async def acquire(self, owner: Owner) -> Place:
+        """A slot, once it is the owner's turn."""
+        return await self._gate.enter(Claim(owner.tenant, weight=owner.weight))
 
-    def release(self) -> None:
-        self.busy -= 1
-        telemetry.SLOTS_BUSY.set(self.busy)
+    def release(self, place: Place) -> None:
+        self._gate.share.leave(place)

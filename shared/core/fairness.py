@@ -5,11 +5,11 @@ queue or running), and the others wait. A job that leaves lets in its tenant's n
 the tenants take turns, each in proportion to its share.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil
 
 from shared.core.jobs import LIFETIME_S, RETENTION_S, Job, State, Substate
-from shared.core.keys import Tier
+from shared.core.keys import Caller, Tier
 
 WEIGHTS = {Tier.FREE: 1, Tier.BASIC: 2, Tier.PREMIUM: 4, Tier.MASTER: 4}
 FULL_WEIGHT = 4
@@ -19,6 +19,22 @@ LEAST_IN_FLIGHT = 2
 
 HANDICAPS_S = {"high": 0.0, "normal": 60.0, "low": 600.0}
 """How much longer a job has to have waited to be as old as one of high priority: all of them come up in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose share of a pool a piece of work counts to."""
+
+    tenant: str
+    weight: int = 1
+
+    @classmethod
+    def of_caller(cls, caller: Caller) -> "Owner":
+        return cls(caller.tenant, WEIGHTS[caller.tier])
+
+    @classmethod
+    def of_job(cls, job: Job) -> "Owner":
+        return cls(job.tenant, max(1, job.weight))
 
 
 def share(tenant_jobs: int, weight: int) -> int:

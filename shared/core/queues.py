@@ -4,6 +4,8 @@ Cloud Tasks knows no priorities, so a priority is a queue of its own. Both `gpu`
 either may use of them is the dispatcher's business, and a busy worker puts a wake-up off.
 """
 
+from shared.core.fair_share import reserve_of
+
 GPU_HI, GPU_LO, CPU, WEBHOOK = "gpu-hi", "gpu-lo", "cpu", "webhook"
 QUEUES = (GPU_HI, GPU_LO, CPU, WEBHOOK)
 
@@ -23,5 +25,11 @@ def queue_named(full_name: str, prefix: str) -> str:
 
 
 def job_concurrency(instances: int, slots: int) -> int:
-    """Jobs that run at the same time on so many workers: the most that both `gpu` queues deliver at once."""
+    """Jobs that one tenant may have running at the same time on so many workers."""
     return max(1, int(instances * slots * SHARE_OF_SLOTS))
+
+
+def job_deliveries(instances: int, slots: int) -> int:
+    """The most that both `gpu` queues deliver at once: there is room for other tenants' jobs beside one's."""
+    concurrency = job_concurrency(instances, slots)
+    return concurrency + reserve_of((concurrency,))[0]

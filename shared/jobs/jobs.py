@@ -24,7 +24,7 @@ from shared.jobs.recovery import Recovery
 from shared.jobs.report import Report
 from shared.jobs.steps import JobSteps
 from shared.jobs.turns import JOBS, Turns
-from shared.jobs.wakeups import WakeUps
+from shared.jobs.wakeups import WakeUp, WakeUps
 from shared.money.policy import BudgetPolicy
 from shared.pages import Listed, listed
 from shared.ports.blobs import INLINE_BYTES, Blobs
@@ -210,9 +210,9 @@ class Jobs:
         change = self._records.change(job_id, lambda job, now: transitions.claim(job, seq, owner, now, self._lease_s))
         return change.after if change and change.made and change.after.state is State.RUNNING else None
 
-    def defer(self, job_id: str, seq: int, queue: str = GPU_LO) -> None:
+    def defer(self, wake_up: WakeUp, queue: str = GPU_LO) -> None:
         """Lets the wake-up come again a little later, without using up an attempt; `queue` is where it came from."""
-        self._wake_ups.defer(job_id, seq, queue)
+        self._wake_ups.defer(wake_up, queue)
 
     def heartbeat(self, job: Job, progress: Progress | None = None) -> Job | None:
         """The job with its lease extended; None when this run has lost it and must stop."""

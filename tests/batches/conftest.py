@@ -14,6 +14,7 @@ from jobs.ml_worker.workshop import Workshop
 from shared import manifest
 from shared.batches.batches import Batches, BatchOrder
 from shared.core.batches import Batch
+from shared.core.fairness import Owner
 from shared.core.jobs import Job
 from shared.files.files import Files, FileTerms
 from shared.jobs.jobs import Jobs
@@ -49,7 +50,10 @@ class World:
         self.batches: Batches = workshop.batches
         self.jobs: Jobs = workshop.jobs
 
-    async def complete(self, _route: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def complete(
+        self, _route: str, body: dict[str, Any], _owner: Owner, when_begun: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
+        when_begun()
         self.asked.append(body["messages"][0]["content"])
         return await self.model(body)
 

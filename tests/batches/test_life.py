@@ -120,7 +120,7 @@ def once(world: World) -> None:
         runner = world.runner()
         for _ in range(2):  # the plan, then the chunks it made
             for step in runner._candidates():
-                await runner.runner.pull(step.id)
+                await runner.runner.pull(step)
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
 

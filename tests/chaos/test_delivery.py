@@ -12,6 +12,7 @@ from shared.core.errors import Conflict, Unavailable
 from shared.core.jobs import SEND_WITHIN_S, Job, State, Succeeded
 from shared.idempotency import Claim, IdempotencyKeys, KeyedRequest
 from shared.jobs.jobs import JobFilter
+from shared.jobs.wakeups import WakeUp
 from shared.ports.queue import Task
 from shared.ports.store import Query
 from shared.webhooks.records import DELIVERIES
@@ -96,7 +97,8 @@ def test_a_task_whose_creation_times_out_though_it_worked(bench: Bench, monkeypa
     bench.clock.advance(SEND_WITHIN_S)
     bench.jobs.sweep()
     assert bench.due() == []
-    assert not bench.jobs._wake_ups._queue.enqueue(bench.jobs._wake_ups._task("gpu-lo", job.id, 1, "", 0.0))
+    again = bench.jobs._wake_ups._task("gpu-lo", WakeUp(job.id, 1), "", 0.0)
+    assert not bench.jobs._wake_ups._queue.enqueue(again)
     assert bench.now(job).attempt == 1
 
 

@@ -34,7 +34,7 @@ def test_a_created_job_is_in_the_store_and_its_wake_up_in_the_queue(bench: Bench
     assert (job.metadata, job.priority, job.trace_id) == ({"order": "42"}, "high", "req_1")
     (delivery,) = bench.due()
     assert delivery.task.url == "http://worker/tasks/run"
-    assert json.loads(delivery.task.body) == {"job_id": job.id, "seq": 1}
+    assert json.loads(delivery.task.body) == {"job_id": job.id, "seq": 1, "tenant": "acme", "weight": 4}
 
 
 def test_a_job_is_kept_though_the_queue_is_down(bench: Bench) -> None:

@@ -7,6 +7,7 @@ import pytest
 from shared.core.errors import Conflict
 from shared.core.jobs import Failed, JobError, Progress, Released, State, Succeeded
 from shared.core.queues import GPU_HI, GPU_LO
+from shared.jobs.wakeups import WakeUp
 from tests.jobs.conftest import LEASE_S, Bench
 
 PASSING = Failed(JobError("upstream_failed", "", retryable=True))
@@ -125,7 +126,7 @@ def test_a_deferred_wake_up_comes_again_later_and_uses_no_attempt(bench: Bench) 
     job = bench.create()
     bench.drain()
     for _ in range(3):
-        bench.jobs.defer(job.id, 1)
+        bench.jobs.defer(WakeUp(job.id, 1))
     assert bench.due() == []
     bench.clock.advance(5)
     assert bench.drain() == 3
@@ -138,7 +139,7 @@ def test_a_priority_is_a_queue(bench: Bench, priority: str, queue: str) -> None:
     job = bench.create(priority=priority)
     assert [delivery.task.queue for delivery in bench.due()] == [queue]
     bench.drain()
-    bench.jobs.defer(job.id, 1, queue)
+    bench.jobs.defer(WakeUp(job.id, 1), queue)
     bench.clock.advance(5)
     assert [delivery.task.queue for delivery in bench.due()] == [queue]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.core.queues import job_deliveries
 from tests.terraform.program import PROJECT, Plan, Terraform
 from tests.terraform.test_functions import OF_JOBS, holders
 
@@ -33,4 +34,4 @@ def test_its_pods_are_the_worker_s_account_which_may_what_the_worker_may(on_gke:
 
 def test_its_queues_let_through_what_its_pods_can_run(on_gke: Plan) -> None:
     (queue,) = [each for each in on_gke.of("google_cloud_tasks_queue") if each.key == "gpu-hi"]
-    assert queue.values["rate_limits"][0]["max_concurrent_dispatches"] == int(0.9 * 16 * 4)
+    assert queue.values["rate_limits"][0]["max_concurrent_dispatches"] == job_deliveries(4, 16)

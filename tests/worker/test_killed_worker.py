@@ -17,6 +17,7 @@ from shared.adapters.sqlite_store import SqliteStore
 from shared.adapters.system_clock import SystemClock
 from shared.core.jobs import WORKER_LOST, State, Succeeded
 from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.wakeups import WakeUp
 from shared.settings import Settings
 from tests.waiting import wait_until
 
@@ -38,7 +39,7 @@ async def die(_given: dict[str, object], _report: Report) -> Done:
 def work(folder: Path, job_id: str) -> None:
     """What the child process does."""
     runner = Runner(jobs_in(folder), {"chat_completions": die}, Slots(1), lambda: True, LEASE_S, "the-child")
-    asyncio.run(runner.run(job_id, 1))
+    asyncio.run(runner.run(WakeUp(job_id, 1)))
 
 
 @pytest.mark.parametrize("max_attempts", [1, 3])

@@ -12,7 +12,9 @@ from jobs.ml_worker.tasks import Paused
 from shared.batches.input import Asked
 from shared.batches.parts import Result
 from shared.core.errors import Unavailable
+from shared.core.fairness import Owner
 
+OWNER = Owner("acme")
 LINES = [Asked(number, f"r{number}", {}) for number in range(100)]
 
 
@@ -21,14 +23,14 @@ class Scene:
 
     def __init__(self, slots: int = 8, pace: Pace | None = None) -> None:
         self.slots = Slots(slots)
-        self.slots.acquire()
+        assert self.slots.try_acquire(OWNER)
         self.saved: list[list[int]] = []
         self.has_saved = asyncio.Event()
         self.begun = 0
         self.most_at_once = 0
         self.most_unsaved = 0
         self.line: Callable[[Asked], Awaitable[None]] = self._quick
-        self.run = LineRun(self._answer, self._save, self.slots, pace or Pace())
+        self.run = LineRun(self._answer, self._save, self.slots, OWNER, pace or Pace())
         self._under_way = 0
 
     @property
@@ -71,20 +73,54 @@ def test_lines_use_the_free_slots_and_leave_one_to_callers() -> None:
     assert scene.slots.busy == 1
 
 
-@pytest.mark.parametrize("busy", [7, 20])
-def test_a_busy_worker_still_gives_a_chunk_its_one_slot(busy: int) -> None:
+def test_a_busy_worker_still_gives_a_chunk_its_one_slot() -> None:
     scene = Scene(slots=8)
-    for _ in range(busy):
-        scene.slots.acquire()
+    while any(scene.slots.try_acquire(Owner(tenant)) for tenant in ("globex", "initech")):
+        pass
     through(scene)
     assert (scene.most_at_once, scene.done) == (1, list(range(100)))
 
 
-def test_lines_give_way_to_jobs_that_wait() -> None:
+def test_lines_give_way_to_another_tenants_jobs_that_wait() -> None:
     scene = Scene(slots=8)
-    scene.slots.waiting = 6
+    got: list[int] = []
+
+    async def others_come(line: Asked) -> None:
+        if line.number == 10:
+            jobs = [asyncio.create_task(scene.slots.acquire(Owner("globex"))) for _ in range(4)]
+            for job in jobs:
+                job.add_done_callback(lambda _: got.append(scene.begun))
+            tasks.update(jobs)
+        await asyncio.sleep(0.001)
+
+    tasks: set[asyncio.Task[Any]] = set()
+    scene.line = others_come
     through(scene)
-    assert scene.most_at_once == 1
+    assert len(got) == 4
+    assert max(got) < 30, "as soon as lines end, not when all have"
+
+
+def test_a_line_that_stands_still_holds_no_slot_but_its_own() -> None:
+    scene = Scene(slots=8)
+    stuck, rest_done = asyncio.Event(), asyncio.Event()
+
+    async def first_stands_still(line: Asked) -> None:
+        if line.number == 0:
+            await stuck.wait()
+        elif line.number == 99:
+            rest_done.set()
+
+    async def scenario() -> None:
+        scene.line = first_stands_still
+        running = asyncio.create_task(scene.run.through(LINES))
+        await rest_done.wait()
+        await asyncio.sleep(0.01)
+        assert scene.slots.busy == 1
+        stuck.set()
+        await running
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert scene.done == list(range(100))
 
 
 def test_no_more_lines_are_begun_than_a_killed_worker_may_cost() -> None:

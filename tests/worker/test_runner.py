@@ -19,7 +19,9 @@ from shared.core.errors import (
     Unavailable,
     UpstreamFailed,
 )
+from shared.core.fairness import Owner
 from shared.core.jobs import Job, Progress, State
+from shared.jobs.wakeups import WakeUp
 from tests.jobs.conftest import LEASE_S, Bench
 
 Work = Callable[[dict[str, Any], Report], Awaitable[Done]]
@@ -72,7 +74,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def run(worker: Worker, job: Job, seq: int = 1) -> None:
-    asyncio.run(worker.runner.run(job.id, seq))
+    asyncio.run(worker.runner.run(WakeUp(job.id, seq, job.tenant)))
 
 
 def test_a_job_is_run_and_its_result_kept(bench: Bench) -> None:
@@ -160,8 +162,7 @@ def test_a_timeout_inside_the_task_is_not_the_jobs_own(bench: Bench) -> None:
 def test_a_busy_worker_lets_the_wake_up_come_again_without_using_up_an_attempt(bench: Bench) -> None:
     worker, job = Worker(bench, answer), bench.create()
     bench.drain()
-    worker.slots.acquire()
-    worker.slots.acquire()
+    assert all(worker.slots.try_acquire(Owner(tenant)) for tenant in ("a", "b"))
     run(worker, job)
     assert (worker.runs, bench.now(job).attempt, bench.store.writes) == (0, 0, 1)
     bench.clock.advance(5)
@@ -182,11 +183,11 @@ def test_a_wake_up_waits_a_little_for_a_slot(bench: Bench) -> None:
     worker, job = Worker(bench, answer, patience_s=5.0), bench.create()
 
     async def scene() -> None:
-        worker.slots.acquire()
-        worker.slots.acquire()
-        waiting = asyncio.create_task(worker.runner.run(job.id, 1))
+        held = [worker.slots.try_acquire(Owner(tenant)) for tenant in ("a", "b")]
+        waiting = asyncio.create_task(worker.runner.run(WakeUp(job.id, 1, job.tenant)))
         await asyncio.sleep(0)
-        worker.slots.release()
+        assert held[0]
+        worker.slots.release(held[0])
         await waiting
 
     asyncio.run(scene())
@@ -197,7 +198,7 @@ def test_a_worker_that_leaves_gives_the_job_back(bench: Bench) -> None:
     worker, job = Worker(bench, forever), bench.create()
 
     async def scene() -> None:
-        running = asyncio.create_task(worker.runner.run(job.id, 1))
+        running = asyncio.create_task(worker.runner.run(WakeUp(job.id, 1, job.tenant)))
         await until(lambda: worker.runs == 1)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -233,7 +234,7 @@ def test_a_cancelled_job_is_stopped_within_a_heartbeat(bench: Bench) -> None:
             stopped.append(True)
 
     async def scene() -> None:
-        await Worker(bench, work, SHORT_LEASE_S).runner.run(job.id, 1)
+        await Worker(bench, work, SHORT_LEASE_S).runner.run(WakeUp(job.id, 1, job.tenant))
         assert stopped
 
     asyncio.run(scene())
@@ -254,7 +255,7 @@ def test_a_run_that_lost_its_job_is_stopped_and_writes_nothing(bench: Bench) -> 
             stopped.append(True)
 
     async def scene() -> None:
-        await Worker(bench, work, SHORT_LEASE_S).runner.run(job.id, 1)
+        await Worker(bench, work, SHORT_LEASE_S).runner.run(WakeUp(job.id, 1, job.tenant))
         assert stopped
 
     asyncio.run(scene())

@@ -1,4 +1,4 @@
-"""Room in the context: nobody gets more than there is, and nobody overtakes."""
+"""Room in the engine: nobody gets more than there is, and no tenant keeps another waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,22 +7,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from jobs.ml_worker.engines.shared_context import SharedContext
+from shared.core.fairness import Owner
 from tests.worker.running import MODEL, RunningWorker
 
 
 class Room:
-    """A context of 100 tokens, and a record of who got in."""
+    """A context of 800 tokens and 8 slots, and a record of who got in."""
 
     def __init__(self) -> None:
-        self.context = SharedContext(100)
+        self.context = SharedContext(800, 8)
         self.inside: list[str] = []
 
     @asynccontextmanager
     async def request(self, name: str, tokens: int) -> AsyncIterator[asyncio.Task[None]]:
-        """A request that stays inside, if it gets in, until this context is left."""
+        """A request of the tenant that the name begins with. It stays inside, if it gets in, until this is left."""
 
         async def stay() -> None:
-            async with self.context.hold(tokens):
+            async with self.context.hold(Owner(name[0]), tokens):
                 self.inside.append(name)
                 await asyncio.Event().wait()
 
@@ -40,16 +41,11 @@ async def cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.sleep(0)
 
 
-def test_requests_enter_in_order_as_room_comes_free() -> None:
+def test_one_that_waits_for_much_holds_up_none_that_needs_little() -> None:
     async def story() -> None:
         room = Room()
-        async with room.request("a", 60), room.request("b", 50), room.request("c", 10):
-            assert room.inside == ["a"]  # c would fit, but b came first
-        assert room.inside == ["a"]
-
-        async with room.request("d", 60) as d, room.request("e", 50), room.request("f", 10):
-            await cancelled(d)
-            assert room.inside[-2:] == ["e", "f"]
+        async with room.request("a1", 700), room.request("a2", 700), room.request("b1", 90), room.request("b2", 10):
+            assert room.inside == ["a1", "b1", "b2"]
 
     asyncio.run(story())
 
@@ -57,11 +53,26 @@ def test_requests_enter_in_order_as_room_comes_free() -> None:
 def test_one_who_leaves_while_waiting_makes_room_for_those_behind() -> None:
     async def story() -> None:
         room = Room()
-        async with room.request("a", 60), room.request("b", 50) as b, room.request("c", 10):
-            await cancelled(b)
-            assert room.inside == ["a", "c"]
-            async with room.request("d", 30):
-                assert room.inside == ["a", "c", "d"]
+        async with room.request("a1", 700), room.request("a2", 700) as second, room.request("a3", 600) as third:
+            await cancelled(third)
+            async with room.request("a4", 100):
+                assert room.inside == ["a1", "a4"]
+            await cancelled(second)
+        async with room.request("a5", 800):
+            assert room.inside == ["a1", "a4", "a5"]
+
+    asyncio.run(story())
+
+
+def test_one_who_leaves_in_the_moment_of_its_turn_gives_it_on() -> None:
+    async def story() -> None:
+        room = Room()
+        async with room.request("a1", 800) as first, room.request("b1", 700) as second, room.request("c1", 700):
+            first.cancel()
+            second.cancel()
+            await asyncio.gather(first, second, return_exceptions=True)
+            await asyncio.sleep(0)
+            assert room.inside == ["a1", "c1"]
 
     asyncio.run(story())
 
@@ -69,16 +80,16 @@ def test_one_who_leaves_while_waiting_makes_room_for_those_behind() -> None:
 def test_a_request_larger_than_everything_gets_everything() -> None:
     async def story() -> None:
         room = Room()
-        async with room.request("a", 1000), room.request("b", 1):
-            assert room.inside == ["a"]
+        async with room.request("a1", 8000), room.request("a2", 1):
+            assert room.inside == ["a1"]
 
     asyncio.run(story())
 
 
 def test_no_bound_means_nobody_waits() -> None:
     async def story() -> None:
-        context = SharedContext(0)
-        async with context.hold(10**9), context.hold(10**9):
+        context = SharedContext(0, 2)
+        async with context.hold(Owner("a"), 10**9), context.hold(Owner("a"), 10**9):
             pass
 
     asyncio.run(story())

@@ -19,6 +19,7 @@ from jobs.ml_worker.engines.shared_context import SharedContext
 from jobs.ml_worker.watchdog import Watchdog
 from shared.core.context_length import too_long
 from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
+from shared.core.fairness import Owner
 from shared.web import sse
 
 CONSTRAINTS = frozenset({"response_format", "tools"})
@@ -38,11 +39,16 @@ class Loaded:
 
 
 class Answer:
-    def __init__(self, plan: Plan, model: Loaded, now: float, token: Callable[[int], str] = secrets.token_hex) -> None:
+    def __init__(
+        self, plan: Plan, model: Loaded, owner: Owner, now: float, token: Callable[[int], str] = secrets.token_hex
+    ) -> None:
         self.usage = Usage()
         """Complete when the answer is."""
+        self.when_begun: Callable[[], None] = lambda: None
+        """Called when it is the turn of one of its calls."""
         self._plan = plan
         self._model = model
+        self._owner = owner
         self._token = token
         prefix = "chatcmpl-" if plan.path == CHAT else "cmpl-"
         self._head: Event = {"id": prefix + token(12), "created": int(now)}
@@ -113,12 +119,14 @@ class Answer:
 
     @asynccontextmanager
     async def _call(self, index: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Runs a call, once the engine's context has room for it."""
+        """Runs a call, once the engine has room for it."""
         path = self._plan.path
         body, room = await self._fitted(path, self._plan.calls[index])
         try:
-            async with self._model.context.hold(room), self._model.client.stream(path, body) as blocks:
-                yield _until_done(blocks)
+            async with self._model.context.hold(self._owner, room):
+                self.when_begun()
+                async with self._model.client.stream(path, body) as blocks:
+                    yield _until_done(blocks)
         except (UpstreamFailed, Unavailable) as error:
             if not self._model.watchdog.gave_up:
                 raise

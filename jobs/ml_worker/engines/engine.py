@@ -21,7 +21,8 @@ class Running:
     context: int
     """Tokens one request can hold, prompt and answer together."""
     shared_context: int = 0
-    """Tokens all running requests can hold together; 0: the engine looks after that itself."""
+    """Tokens that one tenant's running requests can hold together, the engine having a reserve for others besides; 0:
+    the engine looks after that itself."""
     calls_tools: bool = True
     """Whether the model's template shows it the tools; when not, a call can only be had by constraining the answer."""
     media: frozenset[str] = frozenset()

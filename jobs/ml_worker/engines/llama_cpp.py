@@ -11,6 +11,7 @@ from jobs.ml_worker.engines import llama_server, weights
 from jobs.ml_worker.engines.child import Child
 from jobs.ml_worker.engines.dialects import LLAMA_PARAMETERS, SPIN_BRIEFLY
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
+from jobs.ml_worker.engines.shared_context import with_reserve
 from shared.settings import Settings, environment
 
 
@@ -31,7 +32,7 @@ class LlamaCpp:
         started = msgspec.json.decode(told, type=llama_server.LlamaStarted)
         return Running(
             started.base_url,
-            started.context,
+            min(started.context, self._settings.worker_context),
             self._settings.worker_context,
             started.calls_tools,
             started.media,
@@ -50,8 +51,8 @@ class LlamaCpp:
         return llama_server.LlamaOptions(
             path,
             self._settings.worker_model,
-            self._settings.worker_slots,
-            self._settings.worker_context,
+            with_reserve(self._settings.worker_slots),
+            with_reserve(self._settings.worker_context),
             self._settings.worker_threads or _cores(),
             3 if self._settings.log_level.upper() == "DEBUG" else 1,
         )

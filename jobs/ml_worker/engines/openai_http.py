@@ -14,6 +14,7 @@ from jobs.ml_worker.engines import leash
 from jobs.ml_worker.engines.child import Child
 from jobs.ml_worker.engines.dialects import DIALECTS
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
+from jobs.ml_worker.engines.shared_context import with_reserve
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings, environment
 
@@ -64,10 +65,11 @@ class OpenAIHttp:
             self._child = await self._spawn(port)
         await self._healthy()
         context = await self._context()
+        shared = self._settings.worker_context if self._child and self._dialect.shares_context else 0
         return Running(
             self._url,
-            context,
-            shared_context=self._settings.worker_context if self._child and self._dialect.shares_context else 0,
+            min(context, shared) if shared else context,
+            shared_context=shared,
             calls_tools=bool(self._settings.worker_tool_parser),
             media=frozenset(filter(None, self._settings.worker_media.split(","))),
             parameters=self._dialect.parameters,
@@ -92,14 +94,14 @@ class OpenAIHttp:
             await self._child.stop()
 
     async def _spawn(self, port: int) -> Child:
-        settings = self._settings
+        settings, context = self._settings, self._settings.worker_context
         places = {
             "weights": settings.worker_model_path or settings.worker_model,
             "model": settings.worker_engine_model or settings.worker_model,
             "host": HOST,
             "port": str(port),
-            "context": str(settings.worker_context),
-            "slots": str(settings.worker_slots),
+            "context": str(with_reserve(context) if self._dialect.shares_context else context),
+            "slots": str(with_reserve(settings.worker_slots)),
             "parser": settings.worker_tool_parser,
         }
         given = shlex.split(settings.worker_engine_command)

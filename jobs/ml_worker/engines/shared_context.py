@@ -1,53 +1,34 @@
-"""Room in an engine's context that all its running requests share.
+"""Room in an engine: its slots, and the context that all its running requests share.
 
 llama.cpp keeps one pool of cells for all slots, and when a token finds none left it fails every request at once. So a
-request waits here, in order of arrival, until all it may grow to is free.
+request waits here until a slot and all it may grow to are free, and tenants take turns (shared.core.fair_share).
 """
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from shared import telemetry
+from shared.core.fair_gate import FairGate
+from shared.core.fair_share import Claim, reserve_of
+from shared.core.fairness import Owner
+
 
 class SharedContext:
-    def __init__(self, tokens: int) -> None:
-        """`tokens` in all; 0 means no bound."""
-        self._total = tokens
-        self._free = tokens
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+    def __init__(self, tokens: int, slots: int) -> None:
+        """What a tenant alone may use of an engine that has `with_reserve` of both; 0 tokens mean no bound."""
+        self._gate = FairGate((slots, tokens))
 
     @asynccontextmanager
-    async def hold(self, tokens: int) -> AsyncIterator[None]:
-        """Holds room for `tokens` (all there is, should they be more), once those who came before have theirs."""
-        held = min(tokens, self._total)
-        await self._take(held)
+    async def hold(self, owner: Owner, tokens: int) -> AsyncIterator[None]:
+        """Holds a slot and room for `tokens` (all there is, should they be more) once it is the owner's turn."""
         try:
-            yield
+            async with self._gate.hold(Claim(owner.tenant, (1, tokens), owner.weight)):
+                telemetry.SLOTS_BUSY.set(self._gate.share.used[0])
+                yield
         finally:
-            self._give(held)
+            telemetry.SLOTS_BUSY.set(self._gate.share.used[0])
 
-    async def _take(self, tokens: int) -> None:
-        if not self._waiting and tokens <= self._free:
-            self._free -= tokens
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (tokens, turn)
-        self._waiting.append(place)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give(tokens)
-            else:
-                self._waiting.remove(place)
-                self._give(0)  # whoever stood behind may fit
-            raise
 
-    def _give(self, tokens: int) -> None:
-        self._free += tokens
-        while self._waiting and self._waiting[0][0] <= self._free:
-            needed, turn = self._waiting.popleft()
-            if not turn.cancelled():
-                self._free -= needed
-                turn.set_result(None)
+def with_reserve(amount: int) -> int:
+    """What an engine needs of something, so that there is a reserve beside the amount that a tenant alone may use."""
+    return amount + reserve_of((amount,))[0]

@@ -18,6 +18,7 @@ from shared.batches.parts import Parts, Result
 from shared.batches.records import BatchRecords
 from shared.core.batches import Batch, Chunk, Status, Tokens
 from shared.core.errors import BudgetExceeded, NotFound, OmniError, Unavailable, UpstreamTimeout
+from shared.core.fairness import Owner
 from shared.core.retries import delay_s
 from shared.jobs import charges
 from shared.jobs.charges import batch_cost
@@ -34,7 +35,12 @@ log = logging.getLogger(__name__)
 
 class BatchChunk:
     def __init__(
-        self, inference: Inference, records: BatchRecords, blobs: Blobs, slots: Slots, pace: Pace = PACE
+        self,
+        inference: Inference,
+        records: BatchRecords,
+        blobs: Blobs,
+        slots: Slots,
+        pace: Pace = PACE,
     ) -> None:
         self._inference = inference
         self._records = records
@@ -58,15 +64,16 @@ class BatchChunk:
             todo = todo[turn:] + todo[:turn]
 
         allowance = Allowance(batch, chunk, saved.spent, saved.tally["completed"])
+        owner = Owner.of_job(report.job)
 
         async def answer(line: Asked) -> Result:
             if allowance.is_spent:
                 return refused(chunk.batch_id, line, BudgetExceeded("The budget has no room for this line."))
-            result = await self._answer(chunk, line)
+            result = await self._answer(chunk, line, owner)
             allowance.count(result.tokens, is_answer=not result.is_error)
             return result
 
-        await LineRun(answer, saved.add, self._slots, CAREFUL if careful else self._pace).through(todo)
+        await LineRun(answer, saved.add, self._slots, owner, CAREFUL if careful else self._pace).through(todo)
         return Done(dict(saved.tally))
 
     def _todo(self, chunk: Chunk, saved: "Saved") -> list[Asked]:
@@ -75,14 +82,14 @@ class BatchChunk:
         except FileNotFoundError:
             raise NotFound("The batch's input file is not there any more.", code="file_not_found") from None
 
-    async def _answer(self, chunk: Chunk, line: Asked) -> Result:
+    async def _answer(self, chunk: Chunk, line: Asked, owner: Owner) -> Result:
         for attempt in range(1, TRIES + 1):
             try:
-                return await self._answered(chunk, line)
+                return await self._answered(chunk, line, owner)
             except Unavailable:  # nor can any other line be answered now
                 raise
             except OmniError as error:
-                if attempt == TRIES or not may_pass(error):
+                if attempt == TRIES or not may_pass(error) or isinstance(error, UpstreamTimeout):
                     return refused(chunk.batch_id, line, error)
                 await asyncio.sleep(delay_s(attempt, random.random()))  # noqa: S311 - jitter
             except Exception:  # whatever a line does wrong ends that line, not the chunk
@@ -93,18 +100,27 @@ class BatchChunk:
     def _timeout_s(self, chunk: Chunk) -> float:
         return self._timeouts_s[chunk.route]
 
-    async def _answered(self, chunk: Chunk, line: Asked) -> Result:
-        """UpstreamTimeout after the time that a request to the route may take: no more was reserved for."""
+    async def _answered(self, chunk: Chunk, line: Asked, owner: Owner) -> Result:
+        """UpstreamTimeout after the time that a request to the route may take, from its turn in the engine on: no more
+        was reserved for."""
         loop, timeout_s = asyncio.get_running_loop(), self._timeout_s(chunk)
-        began = loop.time()
+        began: float | None = None
+
+        def begin() -> None:
+            nonlocal began
+            if began is None:
+                began = loop.time()
+                limit.reschedule(began + timeout_s)
+
         try:
-            async with asyncio.timeout(timeout_s) as limit:
-                body = await self._inference.complete(chunk.route, line.body)
+            async with asyncio.timeout(None) as limit:
+                body = await self._inference.complete(chunk.route, line.body, owner, begin)
         except TimeoutError:
             if not limit.expired():
                 raise
             raise UpstreamTimeout(f"The line ran longer than {timeout_s:g} s.", code="timeout") from None
-        return answered(chunk.batch_id, line, body, round(min(timeout_s, loop.time() - began) * 1000))
+        took_s = 0.0 if began is None else min(timeout_s, loop.time() - began)
+        return answered(chunk.batch_id, line, body, round(took_s * 1000))
 
 
 class Allowance:

@@ -4,6 +4,7 @@ from typing import Any
 
 from jobs.ml_worker.inference import Inference
 from jobs.ml_worker.tasks import Done, Report
+from shared.core.fairness import Owner
 
 
 class Completion:
@@ -11,6 +12,6 @@ class Completion:
         self._inference = inference
         self._route_name = route_name
 
-    async def __call__(self, given: dict[str, Any], _report: Report, /) -> Done:
-        answer = await self._inference.complete(self._route_name, given)
+    async def __call__(self, given: dict[str, Any], report: Report, /) -> Done:
+        answer = await self._inference.complete(self._route_name, given, Owner.of_job(report.job))
         return Done(answer, answer.get("usage"))
