@@ -46,6 +46,9 @@ class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
     version: str = ""
     price: PriceRow | None = None
     max_output: Annotated[int, msgspec.Meta(ge=0)] = 0
+    image_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    audio_tokens_per_second: Annotated[int, msgspec.Meta(ge=0)] = 0
+    parameters: tuple[Name, ...] = ()
 
 
 class LimitsRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -183,6 +186,9 @@ def _model(path: Path, row: ModelRow, fallback: Price | None) -> Model:
         row.version,
         price=_price(path, f"the price of '{row.id}'", row.price) or fallback,
         max_output=row.max_output,
+        image_tokens=row.image_tokens,
+        audio_tokens_per_s=row.audio_tokens_per_second,
+        parameters=frozenset(row.parameters),
     )
 
 

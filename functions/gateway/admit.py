@@ -7,7 +7,6 @@ end the tokens are settled on those it used; if its caller left, nobody knows ho
 
 from collections.abc import Sequence
 
-from functions.gateway.body import Inference
 from functions.gateway.exchange import Exchange
 from functions.gateway.leasing import Leasing
 from functions.gateway.stage import Handler
@@ -17,6 +16,8 @@ from shared.core.quota import Quota, Ticket
 from shared.core.routing import Model
 from shared.limits.admission import MOST_ERRANDS, Admission, count_admitted
 from shared.ports.clock import Clock
+from shared.surfaces.input_size import InputSize
+from shared.surfaces.request import InferenceRequest
 
 
 class Admit:
@@ -48,14 +49,13 @@ class Admit:
                 ticket.settle(used, self._now())
             self._leasing.hand_back(ticket.close())
 
-    async def to_model(self, exchange: Exchange, model: Model, asked: Inference, body_bytes: int) -> None:
+    async def to_model(self, exchange: Exchange, model: Model, asked: InferenceRequest, size: InputSize) -> None:
         """The second step. RateLimited, or Unavailable for strict limits."""
+        exchange.estimated_input = size.estimated(model.context)
         ticket = exchange.ticket
         if ticket is None:
             return
-        exchange.estimated_input = tokens.estimated_input(body_bytes, model.context)
-        most = asked.max_completion_tokens if asked.max_tokens is None else asked.max_tokens
-        output = tokens.estimated_output(most, asked.n, self._default_output, model.context)
+        output = tokens.estimated_output(asked.most_each, asked.answers, self._default_output, model.context)
         await self._take(ticket, self._admission.model(ticket, model.id), exchange.estimated_input + output)
 
     async def _take(self, ticket: Ticket, quotas: Sequence[Quota], estimate: int = 0) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from functions.gateway import body
-from functions.gateway.body import Inference
 from functions.gateway.charge import HEADER, Charge, comment
 from functions.gateway.completion import NO_ANSWER, from_whole, to_stream
 from functions.gateway.exchange import Exchange
@@ -32,6 +31,7 @@ from shared.ports.upstream import (
     Upstream,
 )
 from shared.settings import Settings
+from shared.surfaces.request import InferenceRequest
 from shared.web.asgi import look_into
 from shared.web.door import INTERNAL_PREFIX
 
@@ -50,7 +50,7 @@ class Call(NamedTuple):
     route: Route
     caller: Caller
     model: Model
-    asked: Inference
+    asked: InferenceRequest
     content: bytes
     digest: BodyDigest
     keep_alive: KeepAlive | None

@@ -25,6 +25,7 @@ from shared.core.keys import Caller
 from shared.core.routing import Model
 from shared.manifest import Route
 from shared.settings import Settings
+from shared.surfaces.request import InferenceRequest
 
 NOT_IN_THE_ANSWER = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "stream", "stream_options", "user"})
 """Fields of a request that do not change what a model says."""
@@ -68,7 +69,7 @@ class Cache:
         question = await self._question(exchange, route, caller, asked)
         await self._answer(Asking(exchange, proceed, question, control))
 
-    async def _question(self, exchange: Exchange, route: Route, caller: Caller, asked: body.Inference) -> Question:
+    async def _question(self, exchange: Exchange, route: Route, caller: Caller, asked: InferenceRequest) -> Question:
         content = body.canonical(await body.read(exchange, self._settings), NOT_IN_THE_ANSWER)
         place = (caller.tenant, route.name, exchange.query.decode("latin-1"), self._versions[asked.model])
         key = hashlib.sha256(msgspec.json.encode(place) + content).hexdigest()

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
-from functions.gateway.body import Inference
 from functions.gateway.exchange import Exchange
 from functions.gateway.spending import Reservation, Spending
 from shared import telemetry
@@ -17,6 +16,8 @@ from shared.core.pricing import Use, cost, dollars
 from shared.core.routing import Model
 from shared.money.refusals import no_price
 from shared.money.worst_case import most_output, worst_cost
+from shared.surfaces.input_size import InputSize
+from shared.surfaces.request import InferenceRequest
 
 HEADER = b"x-omni-cost-usd"
 FASTEST_TOKENS_PER_S = 1000
@@ -27,7 +28,7 @@ class Charge:
     __slots__ = ("_asked", "_charged", "_default_output", "_exchange", "_model", "_now", "_reservation")
 
     def __init__(
-        self, exchange: Exchange, model: Model, asked: Inference, default_output: int, now: Callable[[], float]
+        self, exchange: Exchange, model: Model, asked: InferenceRequest, default_output: int, now: Callable[[], float]
     ) -> None:
         self._exchange = exchange
         self._model = model
@@ -38,7 +39,7 @@ class Charge:
         """The tokens that the cost was last taken from."""
         self._reservation: Reservation | None = None
 
-    async def reserve(self, spending: Spending, caller: Caller, body_bytes: int, most_s: int) -> None:
+    async def reserve(self, spending: Spending, caller: Caller, size: InputSize, most_s: int) -> None:
         """Makes sure of the most that the request can cost, if its caller has a budget.
 
         BudgetExceeded, Unavailable, or PermissionDenied when nobody knows what it costs.
@@ -48,7 +49,7 @@ class Charge:
             return
         if self._model.price is None:
             raise no_price(self._model)
-        most = worst_cost(self._model.price, self._model, self._asked, body_bytes, self._default_output, most_s)
+        most = worst_cost(self._model.price, self._model, self._asked, size, self._default_output, most_s)
         if most:
             self._reservation = await spending.reserve(budgets, most)
 

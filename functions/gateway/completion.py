@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from functions.gateway.body import NOT_JSON
+from shared.surfaces.usage import NOT_JSON
 from shared.web import sse
 
 Json = dict[str, Any]

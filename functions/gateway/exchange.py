@@ -7,13 +7,13 @@ from shared.core.keys import Caller
 from shared.core.pricing import NANO
 from shared.core.quota import Ticket
 from shared.manifest import Route
+from shared.surfaces.request import InferenceRequest
 from shared.surfaces.tally import AnswerTally
 from shared.web.asgi import Message, RawHeaders, Receive, Send
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
 
 if TYPE_CHECKING:
-    from functions.gateway.body import Inference
     from functions.gateway.charge import Charge
 
 
@@ -78,7 +78,7 @@ class Exchange:
         self.caller: Caller | None = None
         self.content: bytes | None = None
         """The body, once it has been read."""
-        self.asked: Inference | None = None
+        self.asked: InferenceRequest | None = None
         """What the body of an inference request asks for, once it has been decoded."""
         self.model = ""
         self.answered_from = ""

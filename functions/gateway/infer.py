@@ -1,6 +1,7 @@
 """Answers an inference request from the model's upstreams: from another one, or at another try, where that is safe."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -22,6 +23,14 @@ from shared.core.routing import Model, UpstreamTarget, attempt_order
 from shared.manifest import Route
 from shared.ports.clock import Clock
 from shared.settings import Settings
+from shared.surfaces.input_size import measure
+from shared.surfaces.parameters import restricted
+from shared.web.asgi import look_into
+
+REMOVED = b"x-omni-parameters-removed"
+"""Names the fields of the request that were not sent on."""
+MOST_NAMES = 20
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Infer:
@@ -54,13 +63,29 @@ class Infer:
         exchange.model = model.id
         digest = BodyDigest(route.name, content)
         await self._health.refuse_repeated(digest)
-        await self._admit.to_model(exchange, model, asked, len(content))
+        size = await look_into(content, measure, asked, len(content), model)
+        await self._admit.to_model(exchange, model, asked, size)
+        content = await self._restricted(exchange, caller, model, content)
         self._retries.earn()
         charge = exchange.charge = Charge(exchange, model, asked, self._settings.max_output_tokens, self._now)
-        await charge.reserve(self._spending, caller, len(content), route.timeout_s)
+        await charge.reserve(self._spending, caller, size, route.timeout_s)
         keep_alive = KeepAlive(exchange, self._settings.keep_alive_s) if asked.stream else None
         with charge, keep_alive or nullcontext():
             await self._answer(Call(exchange, route, caller, model, asked, content, digest, keep_alive, charge))
+
+    async def _restricted(self, exchange: Exchange, caller: Caller, model: Model, content: bytes) -> bytes:
+        """What is sent on; the caller's own bytes where nothing has to hold, or where our worker sees to it."""
+        if model.is_own:
+            return content
+        has_budget = bool(model.price and not model.price.is_free and self._spending.applying_to(caller))
+        has_limit = exchange.ticket is not None and any(quota.tokens for quota in exchange.ticket.quotas)
+        if not has_budget and not has_limit:
+            return content
+        found = await look_into(content, restricted, content, model.parameters, has_budget=has_budget)
+        if found.removed:
+            names = [name for name in found.removed[:MOST_NAMES] if PLAIN_NAME.fullmatch(name)]
+            exchange.reply_headers.append((REMOVED, ", ".join(names).encode() or b"(other)"))
+        return found.body
 
     async def _answer(self, call: Call) -> None:
         for retry in range(1, MOST_RETRIES + 1):

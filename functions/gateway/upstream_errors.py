@@ -4,7 +4,6 @@ from typing import Any
 
 import msgspec
 
-from functions.gateway.body import NOT_JSON
 from shared.core import context_length
 from shared.core.errors import (
     Conflict,
@@ -19,6 +18,7 @@ from shared.core.errors import (
     UpstreamTimeout,
 )
 from shared.ports.upstream import Response
+from shared.surfaces.usage import NOT_JSON
 
 MOST_BYTES = 64 * 1024
 """What stands behind it in a refusal is of no use to anybody."""

@@ -35,6 +35,10 @@ class Price:
     second: int = 0
     """Each second from the request to the upstream until the end of its answer."""
 
+    @property
+    def is_free(self) -> bool:
+        return self == FREE
+
 
 class Use(NamedTuple):
     """What a request took. Cached tokens are among those of the input."""

@@ -51,6 +51,17 @@ class Model:
     """None: nobody has said what it costs."""
     max_output: int = 0
     """Tokens of its longest answer; 0 when not known."""
+    image_tokens: int = 0
+    """Of each picture; 0: by its size."""
+    audio_tokens_per_s: int = 0
+    """Of each second of sound; 0: not known."""
+    parameters: frozenset[str] = frozenset()
+    """Fields beside the known ones that a caller with a budget or a limit of tokens may send."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether none but the platform's own worker answers for it."""
+        return all(target.is_worker for target in self.upstreams)
 
 
 def attempt_order(upstreams: Sequence[UpstreamTarget], random: Callable[[], float]) -> list[UpstreamTarget]:

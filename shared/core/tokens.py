@@ -9,21 +9,10 @@ MOST_ANSWERS = 2048 * MOST_CHOICES
 """An upstream refuses more; what a caller writes must not become a number that does not fit anywhere."""
 
 
-def estimated_input(body_bytes: int, context: int) -> int:
-    """Tokens of a request's body; no more than the model's context (0: not known)."""
-    tokens = body_bytes // BYTES_PER_TOKEN
-    return min(tokens, context) if context else tokens
-
-
 def estimated_output(most: float | None, choices: float | None, default: int, context: int) -> int:
     """Tokens of the answers to a request that allows `most` in each; no more than the context would hold."""
     each = int(min(max(0, default if most is None else most), context or LONGEST_OUTPUT))
     return each * int(min(max(1, choices or 1), MOST_CHOICES))
-
-
-def most_input(body_bytes: int, context: int) -> int:
-    """Tokens that a request cannot have more of: one has a byte at least. An image may have more, up to the context."""
-    return min(body_bytes, context) if context else body_bytes
 
 
 def most_output(most: float | None, answers: float, longest: int) -> int:
@@ -31,8 +20,3 @@ def most_output(most: float | None, answers: float, longest: int) -> int:
     is what the model's server allows in each."""
     longest = longest or LONGEST_OUTPUT
     return int(longest if most is None else min(max(0, most), longest)) * int(min(max(1, answers), MOST_ANSWERS))
-
-
-def unreported_output(answer_bytes: int, events: int) -> int:
-    """Tokens of an answer whose server told no count: as a rule a stream has one event a token."""
-    return events or answer_bytes // BYTES_PER_TOKEN

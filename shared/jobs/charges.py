@@ -27,7 +27,7 @@ from shared.money import ledgers
 from shared.money.policy import Applies, BudgetPolicy
 from shared.money.refusals import no_price, refused
 from shared.money.usage import UsageRecords
-from shared.money.worst_case import GivenBounds, worst_cost
+from shared.money.worst_case import worst_cost_of
 from shared.ports.store import Store, Transaction
 
 RETRY_S = 1.0
@@ -94,9 +94,7 @@ def most_of(model: Model, given: Mapping[str, Any], timeout_s: float, default_ou
     """Nano-dollars that a job with this input can cost; 0 where nobody knows."""
     if model.price is None:
         return 0
-    body = msgspec.json.encode(given)
-    bounds = msgspec.json.decode(body, type=GivenBounds)
-    return worst_cost(model.price, model, bounds, len(body), default_output, math.ceil(timeout_s))
+    return worst_cost_of(model.price, model, msgspec.json.encode(given), default_output, math.ceil(timeout_s))
 
 
 def run_name(job_id: str, epoch: int) -> str:

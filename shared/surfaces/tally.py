@@ -19,7 +19,9 @@ _GENERATED = re.compile(
     re.DOTALL,
 )
 """Texts of answers, tool calls and thoughts."""
-_NO_CHOICES = (b'"choices":[]', b'"choices": []')
+
+
+NULL = msgspec.Raw(b"null")
 
 
 class FunctionPart(msgspec.Struct, gc=False):
@@ -57,7 +59,13 @@ class ChoicePart(msgspec.Struct, gc=False):
 
 class Event(msgspec.Struct, gc=False):
     choices: list[ChoicePart]
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = NULL
+    usage: msgspec.Raw = NULL
+
+    @property
+    def is_part(self) -> bool:
+        """Of an answer: neither an error nor mere usage."""
+        return bytes(self.error) == b"null" and (bool(self.choices) or bytes(self.usage) == b"null")
 
 
 _event = msgspec.json.Decoder(Event).decode
@@ -113,7 +121,9 @@ class AnswerTally:
     @property
     def output(self) -> int:
         """Tokens generated: those reported, and those that came since or were never reported."""
-        unreported = self._events if self.counts_events_only else max(self._events, -(-self._bytes // BYTES_PER_TOKEN))
+        unreported = self._events
+        if self._bytes and not self.counts_events_only:
+            unreported = max(self._events, self._bytes // BYTES_PER_TOKEN, 1)
         return (self.usage.output or 0) + unreported
 
     def _take_event(self, payload: bytes) -> None:
@@ -124,7 +134,7 @@ class AnswerTally:
         except NOT_JSON:
             self._search(payload)
             return
-        if event.choices and event.error is None:
+        if event.is_part:
             self._events += 1
             for choice in event.choices:
                 if (delta := choice.delta) is None:

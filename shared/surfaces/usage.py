@@ -67,16 +67,14 @@ class PlainUsage(msgspec.Struct):
     completion_tokens: Tokens
     total_tokens: Tokens
     prompt_tokens_details: PlainDetails | None = None
-    cached_tokens: msgspec.Raw | None = None
-    prompt_cache_hit_tokens: msgspec.Raw | None = None
-    cache_read_input_tokens: msgspec.Raw | None = None
+    cached_tokens: msgspec.Raw = msgspec.Raw()
+    prompt_cache_hit_tokens: msgspec.Raw = msgspec.Raw()
+    cache_read_input_tokens: msgspec.Raw = msgspec.Raw()
 
     @property
     def is_plain(self) -> bool:
-        return (
-            self.total_tokens == self.prompt_tokens + self.completion_tokens
-            and self.cached_tokens is self.prompt_cache_hit_tokens is self.cache_read_input_tokens is None
-        )
+        is_whole = self.total_tokens == self.prompt_tokens + self.completion_tokens
+        return is_whole and not (self.cached_tokens or self.prompt_cache_hit_tokens or self.cache_read_input_tokens)
 
 
 class Plain(msgspec.Struct):

@@ -4,15 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.tokens import LONGEST_OUTPUT, MOST_CHOICES, estimated_input, estimated_output, unreported_output
+from shared.core.tokens import LONGEST_OUTPUT, MOST_CHOICES, estimated_output
 
 
-def test_four_bytes_are_a_token() -> None:
-    assert estimated_input(4000, 0) == 1000
-
-
-def test_no_request_is_larger_than_the_models_context() -> None:
-    assert estimated_input(4_000_000, 8192) == 8192
+def test_no_answer_is_longer_than_the_models_context() -> None:
     assert estimated_output(100_000, None, 1024, 8192) == 8192
 
 
@@ -28,8 +23,3 @@ def test_every_choice_is_an_answer() -> None:
 @given(st.floats(allow_nan=False) | st.none(), st.floats(allow_nan=False) | st.none())
 def test_no_number_is_too_strange(most: float | None, choices: float | None) -> None:
     assert 0 <= estimated_output(most, choices, 1024, 0) <= LONGEST_OUTPUT * MOST_CHOICES
-
-
-def test_an_answer_without_a_count_is_estimated_by_its_events_or_its_length() -> None:
-    assert unreported_output(answer_bytes=100_000, events=37) == 37
-    assert unreported_output(answer_bytes=400, events=0) == 100

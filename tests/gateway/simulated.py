@@ -12,7 +12,6 @@ from random import Random
 from typing import Any
 
 from functions.gateway.admit import Admit
-from functions.gateway.body import Inference
 from functions.gateway.exchange import Exchange
 from functions.gateway.leasing import Leasing
 from shared.adapters.memory_limiter import MemoryLimiter
@@ -22,12 +21,14 @@ from shared.core.limits import Answer, Ask, Claim
 from shared.core.routing import Model
 from shared.limits.admission import Admission
 from shared.limits.policy import LimitPolicy
+from shared.surfaces.input_size import InputSize
+from shared.surfaces.request import InferenceRequest
 from tests.fakes import FakeClock
 
 WINDOW_S = 60
 WAY_S, UPSTREAM_S = 0.001, 0.003
 MODEL = Model("small", (), frozenset({"chat"}))
-ASKED = Inference("small", max_tokens=16)
+ASKED = InferenceRequest("small", max_tokens=16)
 SCOPE = {"method": "POST", "path": "/v1/chat/completions", "query_string": b"", "headers": []}
 
 
@@ -139,7 +140,7 @@ class Traffic:
 
     def _answer(self, admit: Admit, clock: FakeClock, number: int) -> Any:
         async def proceed(exchange: Exchange) -> None:
-            await admit.to_model(exchange, MODEL, ASKED, 80)
+            await admit.to_model(exchange, MODEL, ASKED, InputSize(80))
             self.admitted.append(clock.time)
             self.by_instance[number] += 1
             exchange.status = 200

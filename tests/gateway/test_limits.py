@@ -243,6 +243,8 @@ def test_a_key_without_limits_hears_of_none(world: World) -> None:
     assert not [name for name in world.chat(MASTER).headers if "ratelimit" in name]
 
 
-@pytest.mark.parametrize("fields", [{"max_tokens": 1e300}, {"n": 1e9}, {"max_tokens": -1e9, "n": -3}, {"n": 0}])
-def test_no_number_of_tokens_is_too_strange(world: World, fields: dict[str, object]) -> None:
-    assert world.chat(FREE, **fields).status_code == 200
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "n", "best_of"])
+@pytest.mark.parametrize("number", [1e300, 1.5, 16.0, 0, -3, True, "16", 10**12, [16]])
+def test_a_number_that_bounds_no_answer_is_refused_by_name(world: World, field: str, number: object) -> None:
+    assert problem(world.chat(FREE, **{field: number}))[::2] == (400, field)
+    assert world.chat(FREE, **{field: None}).status_code == 200

@@ -9,6 +9,7 @@ from functions.gateway.body import inference
 from shared.core.pricing import Price
 from shared.core.routing import Model, UpstreamTarget
 from shared.money.worst_case import most_output, worst_cost
+from shared.surfaces.input_size import InputSize
 
 OWN = (UpstreamTarget("worker", "m"),)
 OTHER = (UpstreamTarget("https://x/v1", "m"),)
@@ -32,6 +33,7 @@ def most(fields: dict[str, Any], upstreams: tuple[UpstreamTarget, ...] = OTHER, 
         ({"max_tokens": 10, "prompt": [1, 2, 3]}, 10),
         ({"max_tokens": 10, "prompt": [[1, 2], [3]]}, 20),
         ({"max_tokens": 10, "prompt": []}, 10),
+        ({"max_tokens": 10, "n": 2, "prediction": "12345678"}, 40),
         ({"max_tokens": 10**9}, 1_000_000),
         ({}, 1_000_000),
     ],
@@ -40,7 +42,7 @@ def test_what_is_asked_for_bounds_the_answer(fields: dict[str, Any], tokens: int
     assert most(fields) == tokens
 
 
-@pytest.mark.parametrize("unbounded", [{}, {"max_tokens": 0}, {"max_tokens": -1}, {"max_tokens": None}])
+@pytest.mark.parametrize("unbounded", [{}, {"max_tokens": None}])
 def test_without_a_bound_the_model_s_counts_or_the_worker_s_default(unbounded: dict[str, Any]) -> None:
     assert most(unbounded, context=8000) == 8000
     assert most(unbounded, context=8000, max_output=500) == 500
@@ -51,5 +53,5 @@ def test_without_a_bound_the_model_s_counts_or_the_worker_s_default(unbounded: d
 def test_every_byte_may_be_a_token() -> None:
     model = Model("m", OWN, frozenset())
     asked = inference(b'{"model":"m","max_tokens":10}', 64)
-    assert worst_cost(Price(input=1000, output=2000, cached=3000), model, asked, 100, 1024, 600) == 300 + 20
-    assert worst_cost(Price(second=1000), model, asked, 100, 1024, 600) == 600
+    assert worst_cost(Price(input=1000, output=2000, cached=3000), model, asked, InputSize(100), 1024, 600) == 300 + 20
+    assert worst_cost(Price(second=1000), model, asked, InputSize(100), 1024, 600) == 600

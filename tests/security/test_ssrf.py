@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from functions.gateway.body import OPERATORS_CHOICE
 from shared.adapters.httpx_courier import HttpxCourier
 from shared.core.addresses import is_public
 from shared.ports.courier import PrivateAddress, Undelivered
+from shared.surfaces.request import OPERATORS_CHOICE
 from tests import hooks
 from tests.fakes import FakeResponse
 from tests.gateway.conftest import COMPLETION, World, problem

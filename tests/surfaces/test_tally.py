@@ -27,8 +27,8 @@ def test_an_event_is_a_token_at_least() -> None:
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
-def test_comments_errors_and_events_without_a_choice_are_no_tokens(line_end: bytes) -> None:
-    told = b": PROCESSING\n\n: keep-alive\n\n" + event(prompt_filter_results=[]) + b'data: {"error": {"code": 502}}\n\n'
+def test_comments_pings_and_errors_are_no_tokens(line_end: bytes) -> None:
+    told = b": PROCESSING\n\n: keep-alive\n\n" + b"data: {}\n\n" + b'data: {"error": {"code": 502}}\n\n'
     assert output((told + event({"content": "a"}) + b": PROCESSING\n\n").replace(b"\n", line_end)) == 1
     assert output(told.replace(b"\n", line_end)) == 0
 

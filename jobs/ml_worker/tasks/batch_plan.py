@@ -19,7 +19,7 @@ from shared.core.keys import Tier
 from shared.files.files import Files, StoredFile
 from shared.jobs.charges import Terms, terms
 from shared.money.policy import Applies
-from shared.money.worst_case import GivenBounds, worst_cost
+from shared.money.worst_case import worst_cost_of
 from shared.ports.blobs import Blobs
 from shared.settings import Settings
 
@@ -87,6 +87,4 @@ class BatchPlan:
         if not batch.budgets or price is None:
             return lambda _: 0
         most_s = self._routes[batch.endpoint].timeout_s
-        return lambda body: worst_cost(
-            price, model, msgspec.json.decode(body, type=GivenBounds), len(body), self._max_output, most_s
-        )
+        return lambda body: worst_cost_of(price, model, body, self._max_output, most_s)
