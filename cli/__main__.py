@@ -9,7 +9,7 @@ import click
 
 COMMANDS = {
     "up": "Starts the whole platform on this machine.",
-    "demo": "Shows a platform at work: chat, stream, job, batch, webhook, limit.",
+    "demo": "Shows a platform at work: chat, job, batch, webhook, limit.",
     "chat": "Asks a model and prints the answer as it comes.",
     "models": "Lists the models that may be asked.",
     "keys": "Makes, lists, changes, rotates and revokes API keys.",
@@ -18,6 +18,7 @@ COMMANDS = {
     "batch": "Submits, watches and fetches files of requests.",
     "files": "Uploads, lists, fetches and deletes files.",
     "webhooks": "Tells of jobs' ends: secrets, deliveries, a receiver.",
+    "quarantine": "Lists and releases documents that were set aside.",
     "test": "Runs every test that this machine can run.",
     "bench": "Measures this platform side by side with its peers.",
     "deploy": "Puts the platform on Google Cloud.",

@@ -30,6 +30,15 @@ class Budget(msgspec.Struct):
     monthly_usd: float | None = None
 
 
+class QuarantinedDocument(msgspec.Struct):
+    id: str
+    collection: str
+    document: str
+    schedule: str
+    reason: str
+    quarantined_at: float | None = None
+
+
 class Key(msgspec.Struct):
     id: str
     name: str

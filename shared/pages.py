@@ -1,17 +1,20 @@
 """Queries that take more than one page, and lists of what a caller may see of a query's documents."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from shared.core.positions import Position, to_cursor
-from shared.ports.store import Document, Query, Store
+from shared.ports.store import Document, Entry, Query, Store
 
 MOST_READ = 100_000
 """Documents that one list reads for a page; only then may a page be shorter than asked for and have a next."""
 MOST_AT_ONCE = 1000
 
 T = TypeVar("T")
+
+log = logging.getLogger("omni.lists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,15 @@ class Listed(Generic[T]):
 
 def every(store: Store, query: Query) -> Iterator[Document]:
     """All documents of the query; no more than its limit are read at a time."""
+    return (entry.document for entry in every_entry(store, query))
+
+
+def every_entry(store: Store, query: Query) -> Iterator[Entry]:
+    """The same with their keys."""
     cursor: str | None = query.cursor
     while cursor is not None:
         found = store.query(replace(query, cursor=cursor))
-        yield from found.documents
+        yield from found.entries
         cursor = found.next_cursor or None
 
 
@@ -41,15 +49,15 @@ def listed(store: Store, query: Query, limit: int, shown: Callable[[Document], T
     """
     items: list[T] = []
     cursor = query.cursor
-    for read, document in enumerate(_growing(store, query, limit + 1), start=1):
-        item = shown(document)
+    for read, (key, document) in enumerate(_growing(store, query, limit + 1), start=1):
+        item = _shown(query, key, document, shown)
         if item is not None and len(items) == limit:
             return Listed(items, cursor)
         if item is not None:
             items.append(item)
-            cursor = cursor_at(document, query.order_by)
+            cursor = to_cursor(Position(document[query.order_by], key))
         if read == MOST_READ:
-            return Listed(items, cursor_at(document, query.order_by))
+            return Listed(items, to_cursor(Position(document[query.order_by], key)))
     return Listed(items, "")
 
 
@@ -58,10 +66,19 @@ def cursor_at(document: Document, order_by: str = "created_at") -> str:
     return to_cursor(Position(document[order_by], document["id"]))
 
 
-def _growing(store: Store, query: Query, at_once: int) -> Iterator[Document]:
+def _shown(query: Query, key: str, document: Document, shown: Callable[[Document], T | None]) -> T | None:
+    try:
+        return shown(document)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one document must not hide the others
+        fields = {"collection": query.collection, "document": key, "reason": type(error).__qualname__}
+        log.error("a document is left out of a list", extra={"fields": fields})
+        return None
+
+
+def _growing(store: Store, query: Query, at_once: int) -> Iterator[Entry]:
     """All documents, more of them at a time the further it goes."""
     cursor: str | None = query.cursor
     while cursor is not None:
         found = store.query(replace(query, cursor=cursor, limit=min(at_once, MOST_AT_ONCE)))
-        yield from found.documents
+        yield from found.entries
         cursor, at_once = found.next_cursor or None, at_once * 2

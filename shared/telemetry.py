@@ -69,6 +69,14 @@ STORE_FAILING = METRICS.gauge("omni_store_failing", "1 when the store could not 
 SECRETS_FAILING = METRICS.gauge(
     "omni_secrets_failing", "1 while last known secrets are used, as their source does not answer."
 )
+DOCUMENTS_PASSED_OVER = METRICS.counter(
+    "omni_documents_passed_over_total", "Documents that a schedule could not work on.", ("schedule", "collection")
+)
+DOCUMENTS_QUARANTINED = METRICS.counter(
+    "omni_documents_quarantined_total",
+    "Documents that were set aside, because round after round of a schedule failed on them.",
+    ("schedule", "collection"),
+)
 JOBS_FINISHED = METRICS.counter("omni_jobs_finished_total", "Jobs that reached a final state.", ("task", "state"))
 WEBHOOK_ATTEMPTS = METRICS.counter("omni_webhook_attempts_total", "Webhooks sent, by what came of it.", ("outcome",))
 QUEUE_DEPTH = METRICS.gauge(

@@ -45,6 +45,17 @@ locals {
         },
       ]
     }
+    documents-set-aside = {
+      title    = "Documents were set aside"
+      severity = "WARNING"
+      all = [
+        {
+          filter = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.set_aside.name}\" AND resource.type=\"cloud_run_revision\""
+          above  = 0
+          during = "0s", aligner = "ALIGN_SUM", period = "300s", reducer = "REDUCE_SUM"
+        },
+      ]
+    }
     schedule-failed = {
       title    = "A schedule fails"
       severity = "CRITICAL"
@@ -133,6 +144,18 @@ resource "google_logging_metric" "dead_letters" {
   name        = "${var.name}-dead-letters"
   description = "Jobs that failed for good because their attempts were used up."
   filter      = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"job is a dead letter\""
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+  }
+  depends_on = [google_project_service.this]
+}
+
+resource "google_logging_metric" "set_aside" {
+  name        = "${var.name}-documents-set-aside"
+  description = "Documents that were set aside, because round after round of a schedule failed on them."
+  filter      = "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"document is set aside\""
   metric_descriptor {
     metric_kind = "DELTA"
     value_type  = "INT64"

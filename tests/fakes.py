@@ -161,7 +161,8 @@ class FakeStore:
         found = [document for (collection, _), document in self.documents.items() if collection == query.collection]
         found = sorted((each for each in found if (each.get(name) or bound) > bound), key=itemgetter(name))
         self.reads += max(1, len(found))
-        return Page(found[: query.limit], "more" if len(found) > query.limit else "")
+        keys = tuple(str(each["id"]) for each in found[: query.limit])
+        return Page(found[: query.limit], "more" if len(found) > query.limit else "", keys)
 
     def count(self, query: Query) -> int:
         return len(self.query(query).documents)

@@ -11,6 +11,8 @@ from shared.jobs.jobs import Jobs
 from shared.limits.policy import LimitPolicy
 from shared.money.policy import BudgetPolicy
 from shared.settings import Settings
+from shared.sweeps.quarantine import Quarantine
+from shared.sweeps.sweep import Sweeps
 from shared.webhooks.webhooks import Webhooks
 from shared.wiring import Ports
 
@@ -28,3 +30,5 @@ class Context:
     uploads: Uploads
     retention: Retention
     webhooks: Webhooks
+    sweeps: Sweeps
+    quarantine: Quarantine

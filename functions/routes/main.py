@@ -26,6 +26,8 @@ from shared.manifest import Route, Router
 from shared.money.policy import BudgetPolicy
 from shared.readiness import Remembered, Services, secrets_check
 from shared.settings import Settings
+from shared.sweeps.quarantine import Quarantine
+from shared.sweeps.sweep import Sweeps
 from shared.web.door import Door
 from shared.web.flask import FlaskEdge, Handler
 from shared.web.incoming import Incoming
@@ -73,6 +75,7 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     uploads = Uploads(ports.store, ports.blobs, files, ports.clock)
     budgets = BudgetPolicy.of(settings, catalogue)
     jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings, budgets=budgets)
+    sweeps = Sweeps(ports.store, ports.clock, settings.quarantine_after)
     batches = Batches(ports.store, jobs, ports.clock, settings)
     context = Context(
         settings,
@@ -84,8 +87,10 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
         files,
         batches,
         uploads,
-        Retention(files, uploads, batches.records.reads, ports.clock),
+        Retention(files, uploads, batches.records.reads, ports.clock, sweeps),
         Webhooks(ports.store, ports.queue, ports.courier, ports.secrets, ports.clock, settings),
+        sweeps,
+        Quarantine(ports.store, settings.quarantine_after),
     )
     handlers = {route.name: _handler(route, context) for route in served}
     return FlaskEdge(settings, door, Router(served), handlers, SystemPages("routes", _readiness(ports)))

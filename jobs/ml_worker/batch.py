@@ -24,6 +24,7 @@ from jobs.ml_worker.model import OK, ServedModel
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
+from shared.core.batches import Batch
 from shared.core.errors import Unavailable
 from shared.core.jobs import Job, State, has_live_lease
 from shared.settings import Settings
@@ -90,14 +91,23 @@ class BatchRunner:
         found: list[Job] = []
         of_tenant: Counter[str] = Counter()
         for batch in self._workshop.batches.records.open():
-            self._workshop.batches.advance(batch.id)
-            if of_tenant[batch.tenant] < MOST_OF_A_TENANT:
-                steps = list(self._free(batch.id))
-                of_tenant[batch.tenant] += len(steps)
-                found += steps
+            steps = self._steps_of(batch, wanted=of_tenant[batch.tenant] < MOST_OF_A_TENANT)
+            of_tenant[batch.tenant] += len(steps)
+            found += steps
             if len(found) >= MOST_CANDIDATES:
                 break
         return self._share.first(found)
+
+    def _steps_of(self, batch: Batch, *, wanted: bool) -> list[Job]:
+        """Does what is due for the batch; if they are wanted, its steps that are to be had then."""
+        try:
+            self._workshop.batches.advance(batch.id)
+            return list(self._free(batch.id)) if wanted else []
+        except Unavailable:
+            raise
+        except Exception:  # whatever is wrong with one batch must not keep the others waiting
+            log.exception("a batch was passed over", extra={"fields": {"batch": batch.id}})
+            return []
 
     def _free(self, batch_id: str) -> Iterator[Job]:
         now = self._clock.now()

@@ -14,6 +14,7 @@ from shared import telemetry
 from shared.core.errors import NotFound, OmniError
 from shared.core.fair_share import Place
 from shared.core.fairness import Owner
+from shared.core.job_documents import BadDocument
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
 from shared.core.queues import GPU_LO
 from shared.jobs.jobs import Jobs
@@ -74,13 +75,20 @@ class Runner:
     async def _run(self, slot: Place, claim: Callable[[], Job | None]) -> bool:
         """Works on what the claim gives, on the slot that was taken for it."""
         try:
-            job = await self._call(claim)
+            job = await self._claimed(claim)
             if job:
                 with telemetry.JOBS_RUNNING.labels().track_inprogress():
                     await self._work(job)
         finally:
             self._slots.release(slot)
         return job is not None
+
+    async def _claimed(self, claim: Callable[[], Job | None]) -> Job | None:
+        try:
+            return await self._call(claim)
+        except BadDocument as error:  # the reaper sets it aside; another wake-up would not help
+            log.error("a job cannot be read", extra={"fields": {"reason": str(error)}})
+            return None
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)

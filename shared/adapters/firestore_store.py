@@ -28,6 +28,7 @@ from shared.ports.store import (
     Transaction,
     require_index,
     require_size,
+    unreadable,
 )
 
 if TYPE_CHECKING:
@@ -60,11 +61,15 @@ class FirestoreStore:
         require_index(query)
         answers = self._firestore.query(_structured(self._firestore, query))
         found = [answer.document for answer in answers if "document" in answer]
-        documents = [_decode(stored.fields[BODY].string_value) for stored in found[: query.limit]]
-        if len(found) <= query.limit:
-            return Page(documents, "")
-        last = Position(documents[-1][query.order_by], _key(found[query.limit - 1].name))
-        return Page(documents, to_cursor(last))
+        more = len(found) > query.limit
+        del found[query.limit :]
+        keys = tuple(_key(stored.name) for stored in found)
+        values = [_plain(stored.fields[query.order_by]) for stored in found]
+        documents = [
+            _decoded(stored, unreadable(query, key, value))
+            for stored, key, value in zip(found, keys, values, strict=True)
+        ]
+        return Page(documents, to_cursor(Position(values[-1], keys[-1])) if more else "", keys)
 
     def count(self, query: Query) -> int:
         require_index(query)
@@ -201,7 +206,21 @@ def _key(path: str) -> str:
 
 
 def _document(stored: "Stored | None") -> Document | None:
-    return _decode(stored.fields[BODY].string_value) if stored else None
+    return _decoded(stored, {"id": _key(stored.name)}) if stored else None
+
+
+def _decoded(stored: "Stored", otherwise: Document) -> Document:
+    try:
+        return _decode(stored.fields[BODY].string_value)
+    except msgspec.DecodeError:
+        return otherwise
+
+
+def _plain(value: "Value") -> Any:
+    """A value of the fields that order documents, as `_value` makes it."""
+    from google.cloud.firestore_v1.types import Value
+
+    return getattr(value, Value.pb(value).WhichOneof("value_type"))
 
 
 def _version(stored: "Stored | None") -> datetime | None:

@@ -25,6 +25,7 @@ from shared.ports.store import (
     Transaction,
     require_index,
     require_size,
+    unreadable,
 )
 from shared.sqlite import Database, availability
 
@@ -56,7 +57,8 @@ class SqliteStore:
         more = len(rows) > query.limit
         del rows[query.limit :]
         cursor = to_cursor(Position(rows[-1][1], rows[-1][2])) if more else ""
-        return Page([_decode(body) for body, *_ in rows], cursor)
+        documents = [_document(body, unreadable(query, key, value)) for body, value, key in rows]
+        return Page(documents, cursor, tuple(key for *_, key in rows))
 
     def count(self, query: Query) -> int:
         require_index(query)
@@ -110,7 +112,14 @@ class SqliteTransaction:
 
 def _get(connection: sqlite3.Connection, collection: str, key: str) -> Document | None:
     row = connection.execute(f"SELECT body FROM {_table(collection)} WHERE id = ?", (key,)).fetchone()
-    return _decode(row[0]) if row else None
+    return _document(row[0], {"id": key}) if row else None
+
+
+def _document(body: str, otherwise: Document) -> Document:
+    try:
+        return _decode(body)
+    except msgspec.DecodeError:
+        return otherwise
 
 
 def _forget_expired(connection: sqlite3.Connection, now: float) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from shared.batches.records import BATCHES, BatchRecords, from_document
+from shared.batches.records import BATCHES, OPEN_BATCHES, BatchRecords, from_document
 from shared.core import batches as transitions
 from shared.core.batches import RETENTION_S, WINDOW_S, Batch, Chunk, Counts, Mistake, Status, Tokens
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
@@ -21,12 +21,13 @@ from shared.core.jobs import LIFETIME_S, State
 from shared.files.files import FILES, StoredFile
 from shared.jobs.charges import JobCharges, Terms, run_name
 from shared.jobs.jobs import JobOrder, Jobs
-from shared.jobs.report import Deadline, Report
+from shared.jobs.report import Report
 from shared.money.policy import Applies
 from shared.pages import Listed, cursor_at, listed
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store, Transaction
 from shared.settings import Settings
+from shared.sweeps.sweep import Sweeps
 
 PLAN, CHUNK, FINISH = "batch_plan", "batch_chunk", "batch_finish"
 """The tasks of a batch's steps."""
@@ -71,6 +72,7 @@ class Batches:
         self._store = store
         self._jobs = jobs
         self._clock = clock
+        self._sweeps = Sweeps(store, clock, settings.quarantine_after)
         self._step_timeout_s = settings.job_timeout_s
         self._token = token
 
@@ -166,12 +168,8 @@ class Batches:
 
     def sweep(self) -> Report:
         """Advances every batch that is not final; for a schedule."""
-        report, deadline = Report(), Deadline(self._clock)
-        for batch in self.records.open():
-            if deadline.is_over:
-                return report.incomplete()
-            report = report.counted({"id": batch.id}, lambda document: self.advance(document["id"]))
-        return report
+        sweep = self._sweeps.begin("batches_advance", BATCHES)
+        return sweep.over(OPEN_BATCHES, lambda document: self.advance(document["id"]))
 
     def step_ended(self, parent: str) -> None:
         """A step has reached a final state. What cannot be done now, the schedule does."""
@@ -179,6 +177,8 @@ class Batches:
             self.advance(parent)
         except Unavailable as error:
             log.warning("a batch waits for the schedule", extra={"fields": {"batch": parent, "reason": error.detail}})
+        except Exception:  # the step has ended, whatever is wrong with its batch
+            log.exception("a batch waits for the schedule", extra={"fields": {"batch": parent}})
 
     def _stop_steps(self, batch: Batch) -> bool:
         """Cancels the steps, except the one that puts the files together."""

@@ -1,15 +1,20 @@
 """Batches in the store: every change is one transaction, on the store's time."""
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from shared.core.batches import OPEN, Batch
+from shared.core.job_documents import BadDocument
 from shared.pages import every
 from shared.ports.store import Document, Query, Store, Transaction
 
+log = logging.getLogger(__name__)
+
 BATCHES = "batches"
+OPEN_BATCHES = tuple(Query(BATCHES, (("status", "==", status.value),)) for status in OPEN)
 Step = Callable[[Batch, float], Batch]
 """A transition: the batch as it stands and the store's time in, the batch as it must become out."""
 
@@ -58,17 +63,17 @@ class BatchRecords:
         return self._store.transact(change)
 
     def open(self) -> Iterator[Batch]:
-        """Those that are not final."""
-        for status in OPEN:
-            yield from self._all(Query(BATCHES, (("status", "==", status.value),)))
+        """Those that are not final and can be read: the sweep sets the others aside."""
+        for document in (each for query in OPEN_BATCHES for each in every(self._store, query)):
+            try:
+                yield from_document(document)
+            except BadDocument as error:
+                log.error("a batch was passed over", extra={"fields": {"reason": str(error)}})
 
     def reads(self, file_id: str) -> bool:
-        """Whether a batch that is not final reads that file."""
-        batches = self._all(Query(BATCHES, (("input_file_id", "==", file_id),), descending=True))
-        return any(not batch.status.is_final for batch in batches)
-
-    def _all(self, query: Query) -> Iterator[Batch]:
-        return map(from_document, every(self._store, query))
+        """Whether a batch that is not final reads that file. BadDocument when one cannot tell."""
+        query = Query(BATCHES, (("input_file_id", "==", file_id),), descending=True)
+        return any(not from_document(document).status.is_final for document in every(self._store, query))
 
 
 def to_document(batch: Batch) -> Document:
@@ -77,4 +82,8 @@ def to_document(batch: Batch) -> Document:
 
 
 def from_document(document: Document) -> Batch:
-    return msgspec.convert(document, Batch)
+    """BadDocument when it is none."""
+    try:
+        return msgspec.convert(document, Batch)
+    except msgspec.ValidationError as error:
+        raise BadDocument(f"batch {document.get('id')!r}: {error}") from error

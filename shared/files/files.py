@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shared.core.errors import InvalidRequest, NotFound, PayloadTooLarge
-from shared.pages import cursor_at, every, listed
+from shared.pages import cursor_at, listed
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.store import AlreadyExists, Document, Query, Store
@@ -128,11 +128,6 @@ class Files:
         file = self.get(tenant, file_id)
         self._remove(file)
         return file
-
-    def expired(self) -> Iterator[StoredFile]:
-        """The files whose time is over, the longest first."""
-        query = Query(FILES, (("purge_at", "<=", self._clock.now()),), "purge_at")
-        return (StoredFile(**document) for document in every(self._store, query))
 
     def purge(self, file: StoredFile) -> None:
         self._remove(file)

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from shared.core.errors import Conflict, InvalidRequest, NotFound
 from shared.files.files import Counted, Files, FileTerms, StoredFile
-from shared.pages import every
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
-from shared.ports.store import Query, Store, Transaction
+from shared.ports.store import Store, Transaction
 
 UPLOADS = "uploads"
 UPLOAD_ID = re.compile(r"upload_[0-9A-Za-z]{1,64}")
@@ -131,11 +130,6 @@ class Uploads:
             upload = self._change(upload, lambda stored: replace(self._pending(stored), status=CANCELLED))
         self._drop_parts(upload)
         return upload
-
-    def expired(self) -> Iterator[Upload]:
-        """The uploads whose time is over, the longest first."""
-        query = Query(UPLOADS, (("purge_at", "<=", self._clock.now()),), "purge_at")
-        return (Upload(**document) for document in every(self._store, query))
 
     def purge(self, upload: Upload) -> None:
         self._drop_parts(upload)

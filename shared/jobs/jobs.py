@@ -32,6 +32,7 @@ from shared.ports.clock import Clock
 from shared.ports.queue import Queue
 from shared.ports.store import AlreadyExists, Document, Query, Store
 from shared.settings import Settings
+from shared.sweeps.sweep import Sweeps
 from shared.webhooks.wakeups import ROUTE as DELIVERING
 from shared.webhooks.wakeups import WebhookWakeUps
 
@@ -118,12 +119,13 @@ class Jobs:
         self._token = token
         self._random = random
         self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
-        self._turns = Turns(store, clock, settings)
+        sweeps = Sweeps(store, clock, settings.quarantine_after)
+        self._turns = Turns(store, clock, settings, sweeps)
         webhook_wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
         charges = JobCharges(store, settings.usage_days, budgets)
         self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns, charges)
         self.steps = JobSteps(store, self._records, settings.lease_s)
-        self._recovery = Recovery(store, self._records, self._wake_ups, clock, random)
+        self._recovery = Recovery(sweeps, self._records, self._wake_ups, clock, random)
 
     def create(self, order: JobOrder) -> Job:
         """Commits the job and sends its wake-up, or lets it wait while its tenant has enough of them in flight. Once

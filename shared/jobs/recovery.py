@@ -5,25 +5,24 @@ does not keep the others waiting.
 """
 
 from collections.abc import Callable
-from itertools import chain
 
 from shared.core.errors import Unavailable
 from shared.core.job_documents import from_document
 from shared.core.jobs import SEND_WITHIN_S, SHARDS, State, dispatched, reap, wake_up_is_lost
 from shared.jobs.records import JobRecords
-from shared.jobs.report import Deadline, Report
+from shared.jobs.report import Report
 from shared.jobs.turns import JOBS
 from shared.jobs.wakeups import WakeUps
-from shared.pages import every
 from shared.ports.clock import Clock
-from shared.ports.store import Document, Query, Store
+from shared.ports.store import Document, Query
+from shared.sweeps.sweep import Sweeps
 
 
 class Recovery:
     def __init__(
-        self, store: Store, records: JobRecords, wake_ups: WakeUps, clock: Clock, random: Callable[[], float]
+        self, sweeps: Sweeps, records: JobRecords, wake_ups: WakeUps, clock: Clock, random: Callable[[], float]
     ) -> None:
-        self._store = store
+        self._sweeps = sweeps
         self._records = records
         self._wake_ups = wake_ups
         self._clock = clock
@@ -36,7 +35,7 @@ class Recovery:
             Query(JOBS, (("shard", "==", shard), ("outbox", "==", True), ("next_run_at", "<=", late)), "next_run_at")
             for shard in self._shards()
         ]
-        return self._go_through(queries, self._send)
+        return self._sweeps.begin("jobs_sweep", JOBS).over(queries, self._send)
 
     def reap(self) -> Report:
         """Requeues or fails the jobs whose lease is dead, and expires those past their deadline."""
@@ -50,19 +49,11 @@ class Recovery:
             for shard in self._shards()
             for state in (State.RUNNING, State.QUEUED)
         ]
-        return self._go_through(queries, self._reap)
+        return self._sweeps.begin("jobs_reap", JOBS).over(queries, self._reap)
 
     def _shards(self) -> list[int]:
         first = int(self._random() * SHARDS)
         return [(first + step) % SHARDS for step in range(SHARDS)]
-
-    def _go_through(self, queries: list[Query], act: Callable[[Document], bool]) -> Report:
-        report, deadline = Report(), Deadline(self._clock)
-        for document in chain.from_iterable(every(self._store, query) for query in queries):
-            if deadline.is_over:
-                return report.incomplete()
-            report = report.counted(document, act)
-        return report
 
     def _send(self, document: Document) -> bool:
         job = from_document(document)

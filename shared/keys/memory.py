@@ -140,9 +140,9 @@ class KeyMemory:
             self._start_afresh()
         elif page.documents:
             with self._applying:
-                for document in page.documents:
-                    if document["id"] in self._known:
-                        self._known[document["id"]] = _credential(document)
+                for key_id, document in page.entries:
+                    if key_id in self._known:
+                        self._known[key_id] = _credential(document)
                 self._since = page.documents[-1]["change"]
 
     def _note_failure(self, error: Unavailable) -> None:

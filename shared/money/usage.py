@@ -5,16 +5,19 @@ are one text in it: nothing is ever looked for inside, and a store takes its tim
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
 from shared.core import usage
+from shared.core.job_documents import BadDocument
 from shared.core.usage import Slice, Sums, UsageRow
+from shared.jobs.report import Report
 from shared.ports.store import AlreadyExists, Document, Query, Store, Transaction
+from shared.sweeps.sweep import Sweep
 
 ROWS, DAYS = "usage", "usage_days"
 MOST_ROWS = 500
@@ -22,20 +25,15 @@ MOST_ROWS = 500
 DAY_S = 86_400.0
 SUMS_KEPT_DAYS = 400
 PAGE = 100
+NOT_SUMMED = Query(ROWS, (("is_summed", "==", False),), limit=PAGE)
 MOST_PAGES = 200
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[UsageRow]).decode
 
+T = TypeVar("T")
+
 log = logging.getLogger("omni.usage")
-
-
-@dataclass(frozen=True, slots=True)
-class RolledUp:
-    examined: int
-    changed: int
-    failed: int
-    complete: bool
 
 
 class UsageRecords:
@@ -62,29 +60,23 @@ class UsageRecords:
             },
         )
 
-    def roll_up(self) -> RolledUp:
+    def roll_up(self, sweep: Sweep) -> Report:
         """Adds what is new to the sums; for a schedule."""
-        examined = changed = 0
-        for document in self._not_summed():
-            examined += 1
-            changed += self._store.transact(partial(_sum_up, key=document["id"]))
-        return RolledUp(examined, changed, 0, complete=examined < PAGE * MOST_PAGES)
+        return sweep.over([NOT_SUMMED], lambda document: self._store.transact(partial(_sum_up, key=document["id"])))
 
     def sums(self, first: str, last: str, tenant: str | None) -> dict[Slice, Sums]:
         """Of the days from the first to the last; of one tenant, or of all."""
         found: dict[Slice, Sums] = {}
         fresh = [
             (whose, sums)
-            for document in self._not_summed()
-            for whose, sums in usage.by_slice(_rows(document)).items()
+            for rows in _readable(self._pages(NOT_SUMMED), _rows)
+            for whose, sums in usage.by_slice(rows).items()
             if first <= whose.day <= last and tenant in (None, whose.tenant)
         ]
-        for whose, sums in (*map(usage.from_document, self._days(first, last, tenant)), *fresh):
+        days = _readable(self._days(first, last, tenant), usage.from_document)
+        for whose, sums in (*days, *fresh):
             found[whose] = found.get(whose, Sums()) + sums
         return found
-
-    def _not_summed(self) -> Iterator[Document]:
-        yield from self._pages(Query(ROWS, (("is_summed", "==", False),), limit=PAGE))
 
     def _days(self, first: str, last: str, tenant: str | None) -> Iterator[Document]:
         equal = (("tenant", "==", tenant),) if tenant else ()
@@ -104,10 +96,10 @@ class UsageRecords:
         log.warning("there is more usage than one look takes")
 
 
-def _sum_up(transaction: Transaction, key: str) -> int:
+def _sum_up(transaction: Transaction, key: str) -> bool:
     document = transaction.get(ROWS, key)
     if document is None or document["is_summed"]:
-        return 0
+        return False
     more = usage.by_slice(_rows(document))
     before = {whose: transaction.get(DAYS, whose.document_id) for whose in more}
     for whose, sums in more.items():
@@ -116,8 +108,21 @@ def _sum_up(transaction: Transaction, key: str) -> int:
         expire_at = transaction.now + SUMS_KEPT_DAYS * DAY_S
         transaction.put(DAYS, whose.document_id, usage.to_document(whose, total) | {"expire_at": expire_at})
     transaction.put(ROWS, key, document | {"is_summed": True})
-    return 1
+    return True
 
 
 def _rows(document: Document) -> list[UsageRow]:
-    return _decode(document["rows"])
+    """BadDocument when there are none in it."""
+    try:
+        return _decode(document["rows"])
+    except (KeyError, TypeError, msgspec.DecodeError) as error:
+        raise BadDocument(f"usage {document.get('id')!r}: {error!r}") from error
+
+
+def _readable(documents: Iterator[Document], read: Callable[[Document], T]) -> Iterator[T]:
+    """Without those that cannot be read: the sums of all tenants must not miss for one of them."""
+    for document in documents:
+        try:
+            yield read(document)
+        except (BadDocument, KeyError, TypeError) as error:
+            log.error("usage was passed over", extra={"fields": {"reason": type(error).__qualname__}})

@@ -1,8 +1,8 @@
 """Documents in collections, with transactions: what Firestore offers and every other adapter keeps to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shared.core.errors import PayloadTooLarge
 
@@ -46,6 +46,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("shard", "next_attempt_at"),
         ("expire_at",),
     ),
+    "quarantine": (("collection", "last_at"), ("quarantined_at",), ("expire_at",)),
     "webhook_endpoints": (),
     "webhook_secrets": (),
 }
@@ -78,11 +79,29 @@ class Query:
     """A page's `next_cursor`; InvalidRequest (param `after`) when it is none."""
 
 
+class Entry(NamedTuple):
+    key: str
+    document: Document
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     documents: list[Document]
+    """One that cannot be read has its id, and what it was found by, alone: it must not hide the others."""
     next_cursor: str
     """Empty on the last page."""
+    keys: tuple[str, ...]
+    """Of the documents, which may lack an `id` or have another one."""
+
+    @property
+    def entries(self) -> Iterator[Entry]:
+        return map(Entry, self.keys, self.documents)
+
+
+def unreadable(query: Query, key: str, value: Any) -> Document:
+    """What a page has for a document that cannot be read; `value` is that of the field by which it is ordered."""
+    found = {field: given for field, operator, given in query.where if operator == "=="}
+    return {"id": key, **found, query.order_by: value}
 
 
 def require_index(query: Query) -> None:

@@ -20,6 +20,12 @@ class Jobs:
         "for free. 0: 1.5 times the jobs that can run at the same time.",
         least=0,
     )
+    quarantine_after: int = knob(
+        5,
+        "OMNI_QUARANTINE_AFTER",
+        "Rounds of a schedule that fail on a document, one after the other, before it is set aside.",
+        least=1,
+    )
     task_index: int = knob(
         0, "CLOUD_RUN_TASK_INDEX", "Which of a Cloud Run job's tasks this is; Cloud Run sets it.", least=0
     )

@@ -33,6 +33,7 @@ TAGS = {
     "Jobs": "Work that outlives the request: queued, run once, and kept with its result.",
     "Batches": "Thousands of requests in a file, answered when there is room, within 24 hours.",
     "Files": "What batches read and write. Kept for 30 days at most.",
+    "Quarantine": "Documents that were set aside, because a schedule failed on them round after round.",
     "Webhooks": "What is told to the addresses that jobs name, and the secrets that sign it.",
     "Usage": "What requests used and what they cost. A key with the scope `platform_admin` sees every tenant's.",
     "Keys": "Managed API keys. Needs a key with the scope `admin`, and for other tenants' `platform_admin`.",

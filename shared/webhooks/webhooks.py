@@ -8,16 +8,18 @@ from typing import Any
 from shared import telemetry
 from shared.core import webhook_urls, webhooks
 from shared.core.errors import NotFound, Unavailable
+from shared.core.job_documents import BadDocument
 from shared.core.jobs import SEND_WITHIN_S, SHARDS
 from shared.core.webhooks import Attempt, Delivery, State
-from shared.jobs.report import Deadline, Report
-from shared.pages import Listed, every, listed
+from shared.jobs.report import Report
+from shared.pages import Listed, listed
 from shared.ports.clock import Clock
 from shared.ports.courier import Courier, PrivateAddress, Undelivered
 from shared.ports.queue import Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Document, Operator, Query, Store
 from shared.settings import Settings
+from shared.sweeps.sweep import Sweeps
 from shared.webhooks.records import DELIVERIES, DeliveryRecords, from_document
 from shared.webhooks.secrets import WebhookSecrets
 from shared.webhooks.wakeups import ROUTE as DELIVERING
@@ -44,6 +46,7 @@ class Webhooks:
         self._records = DeliveryRecords(store)
         self._courier = courier
         self._clock = clock
+        self._sweeps = Sweeps(store, clock, settings.quarantine_after)
         self._is_local = settings.is_local
         self._wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
         self._random = random
@@ -57,7 +60,11 @@ class Webhooks:
 
     def deliver(self, delivery_id: str, seq: int) -> None:
         """Makes the attempt that a wake-up calls for. However it ends, the wake-up is done with."""
-        claimed = self._records.claim(delivery_id, seq)
+        try:
+            claimed = self._records.claim(delivery_id, seq)
+        except BadDocument as error:  # the sweep sets it aside; another wake-up would not help
+            log.error("a webhook cannot be read", extra={"fields": {"webhook": delivery_id, "reason": str(error)}})
+            return
         if claimed is None:
             return
         attempt = self._attempt(claimed)
@@ -99,19 +106,14 @@ class Webhooks:
 
     def sweep(self) -> Report:
         """Sends the wake-ups that were lost, and those of attempts that ended with their process; for a schedule."""
-        report, deadline = Report(), Deadline(self._clock)
-        for document in self._late():
-            if deadline.is_over:
-                return report.incomplete()
-            report = report.counted(document, self._send)
-        return report
+        return self._sweeps.begin("webhooks_sweep", DELIVERIES).over(self._late(), self._send)
 
-    def _late(self) -> Iterator[Document]:
+    def _late(self) -> Iterator[Query]:
         late = self._clock.now() - SEND_WITHIN_S
         first = int(self._random() * SHARDS)
         for shard in range(first, first + SHARDS):
             where: Where = (("shard", "==", shard % SHARDS), ("next_attempt_at", "<=", late))
-            yield from every(self._store, Query(DELIVERIES, where, "next_attempt_at"))
+            yield Query(DELIVERIES, where, "next_attempt_at")
 
     def _send(self, document: Document) -> bool:
         if not self._wake_ups.send(from_document(document)):

@@ -6,8 +6,9 @@ from typing import Any
 from shared.core.budgets import Ask, Budget, day_of
 from shared.core.usage import UsageRow
 from shared.money.ledgers import Ledgers
-from shared.money.usage import UsageRecords
+from shared.money.usage import ROWS, UsageRecords
 from shared.ports.store import Store
+from shared.sweeps.sweep import Sweeps
 from tests.fakes import FakeClock
 
 DAY = "2026-11-24"
@@ -41,8 +42,9 @@ def test_usage_is_summed_once(store: Store, clock: FakeClock) -> None:
         ("acme", "org/m"): 2,
         ("rival", "other"): 1,
     }
-    assert records.roll_up().changed == 1
-    assert records.roll_up().changed == 0
+    sweeps = Sweeps(store, clock, 5)
+    assert records.roll_up(sweeps.begin("usage_rollup", ROWS)).changed == 1
+    assert records.roll_up(sweeps.begin("usage_rollup", ROWS)).changed == 0
     assert records.sums(day, day, None) == before
     assert [whose.tenant for whose in records.sums(day, day, "acme")] == ["acme"]
     assert records.sums("2026-01-01", "2026-01-31", None) == {}

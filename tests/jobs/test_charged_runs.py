@@ -18,8 +18,9 @@ from shared.jobs.charges import Terms
 from shared.jobs.jobs import Jobs, RetryOrder
 from shared.money.ledgers import Ledgers
 from shared.money.policy import Applies, BudgetPolicy
-from shared.money.usage import UsageRecords
+from shared.money.usage import ROWS, UsageRecords
 from shared.settings import Settings
+from shared.sweeps.sweep import Sweeps
 from tests.jobs.conftest import LEASE_S, Bench
 from tests.jobs.test_charges import CENT, DONE, TERMS, cents, rows
 
@@ -190,5 +191,5 @@ def test_seconds_are_those_of_the_run_that_succeeded(bench: Bench) -> None:
 def test_usage_counts_each_run(bench: Bench) -> None:
     job = failed(bench)
     bench.jobs.finish(bench.claimed(bench.jobs.retry("acme", job.id, RETRY)), DONE)
-    UsageRecords(bench.store, 30).roll_up()
+    UsageRecords(bench.store, 30).roll_up(Sweeps(bench.store, bench.clock, 5).begin("usage_rollup", ROWS))
     assert rows(bench) == [{"requests": 2, "failed": 1, "cost": 5 * CENT}]

@@ -97,7 +97,7 @@ def test_a_store_that_hangs_makes_nobody_wait_for_long(
     def hang(_: Query) -> Page:
         hanging.set()
         answered.wait(10)
-        return Page([], "")
+        return Page([], "", ())
 
     monkeypatch.setattr(store, "query", hang)
     clock.advance(5)

@@ -38,6 +38,7 @@ def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
     from shared.web.schemas.jobs import JobList, JobRequest, JobView
     from shared.web.schemas.keys import KeyChange, KeyList, KeyRequest, KeyRotation, KeyView, NewKey
     from shared.web.schemas.models import ModelCard, ModelList
+    from shared.web.schemas.quarantine import QuarantinedDocument, QuarantineList
     from shared.web.schemas.schedules import ScheduleReport
     from shared.web.schemas.system import ErrorBody, Health, Readiness
     from shared.web.schemas.usage import UsageReport
@@ -60,6 +61,7 @@ def _named_by_the_manifest() -> tuple[type[BaseModel], ...]:
         *(JobRequest, JobView, JobList),
         *(KeyRequest, KeyChange, KeyRotation, KeyView, NewKey, KeyList),
         *(ModelCard, ModelList),
+        *(QuarantinedDocument, QuarantineList),
         UsageReport,
         *(WebhookSecretRequest, NewWebhookSecret, WebhookSecretList, DeletedWebhookSecret),
         *(WebhookDelivery, WebhookDeliveryList, DeliveryWakeUp, Nothing),
