@@ -161,7 +161,7 @@ class Scene:
         killed one held is reserved until its lease ends, and spent from then on."""
         self._answers = self._refused = 0
         asked, began = mock.asked(self._upstream.program.port), time.monotonic()
-        body = UNBOUNDED if name == "unbounded" else mock.REQUEST
+        body = UNBOUNDED if name == "unbounded" else mock.request()
         async with httpx.AsyncClient(timeout=PATIENCE_S, limits=httpx.Limits(max_connections=None)) as client:
             asking = [self._until_spent(client, gateway, name, body) for gateway in self._lines()]
             if name == "killed":
@@ -188,7 +188,7 @@ class Scene:
 
     async def _until(self, client: httpx.AsyncClient, gateway: Server, end: float) -> None:
         while time.monotonic() < end:
-            answer = await self._ask(client, gateway, "steady", mock.REQUEST)
+            answer = await self._ask(client, gateway, "steady", mock.request())
             if answer.status_code != httpx.codes.OK:
                 raise BenchError(f"{gateway.name} answered {answer.status_code}: {answer.text[:300]}")
             self._answers += 1

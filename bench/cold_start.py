@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import mock, results
 from bench.contender import Contender, Prepared, Site, Unavailable
-from bench.contenders import litellm, nginx, omni, portkey
+from bench.contenders import PEERS, nginx, omni
 from bench.cores import Cores, pinned
 from bench.figures import Figure, table
 from bench.gateway_report import OMNI
@@ -21,8 +21,8 @@ from bench.processes import BenchError, running
 from bench.start import until_answer
 from bench.surroundings import Surroundings, verdict
 
-CONTENDERS = [nginx.CONTENDER, omni.CONTENDER, portkey.CONTENDER, litellm.CONTENDER]
-GOAL_S = 0.8
+CONTENDERS = [nginx.CONTENDER, omni.CONTENDER, *PEERS]
+GOAL_S = 0.5
 SETTLE_S = 1.0
 
 
@@ -119,7 +119,7 @@ class _Entrant:
         began = time.perf_counter()
         try:
             with running(self._prepared.program, log, cores.server) as server:
-                until_answer(server, self._prepared.question)
+                until_answer(server, self._prepared.question(server.port))
                 first_answer_s = time.perf_counter() - began
                 surroundings = Surroundings(server)
                 time.sleep(SETTLE_S)

@@ -1,7 +1,7 @@
 """What every contender is to the bench."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import mock
@@ -33,10 +33,17 @@ class Prepared:
     program: Program
     headers: tuple[tuple[str, str], ...] = ()
     """What a request must carry beside its content type."""
+    path: str = mock.PATH
+    model: str = mock.MODEL
+    """How this contender calls the mock's model."""
 
-    @property
-    def question(self) -> Question:
-        return question(self.program.port, self.headers)
+    def question(self, port: int) -> Question:
+        """The request for a whole completion; `port` is where the program listens."""
+        return question(port, self.headers, self.path, self.model)
+
+    def streamed(self, port: int, events: int) -> Question:
+        """The request for a stream of so many events."""
+        return replace(self.question(port), body=mock.streamed_request(events, self.model), expected=b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,9 @@ class Contender:
     """Raises Unavailable."""
 
 
-def question(port: int, headers: tuple[tuple[str, str], ...] = ()) -> Question:
+def question(
+    port: int, headers: tuple[tuple[str, str], ...] = (), path: str = mock.PATH, model: str = mock.MODEL
+) -> Question:
     """The request that everyone gets."""
     content_type = ("content-type", "application/json")
-    return Question(port, mock.PATH, (content_type, *headers), mock.REQUEST, mock.TEXT.encode())
+    return Question(port, path, (content_type, *headers), mock.request(model), mock.TEXT.encode())

@@ -1,18 +1,19 @@
-"""`omni bench gateway`: Omni's gateway beside nginx, Portkey and LiteLLM, in front of the same mock upstream.
+"""`omni bench gateway`: Omni's gateway beside its peers, in front of the same mock upstream.
 
 Rounds alternate (A B C D, A B C D, ...). In a round one contender runs alone: it is started, asked on 16 connections
 as fast as it answers, asked on one connection, and stopped. The server has one core for all its processes and
 threads; the load generator and the mock upstream have another. Measured are
 
+- processor time a request, of all of the server's processes and threads: it holds when the machine is busy or the load
+  generator is the limit;
 - requests a second on that core: right answers only, each one checked, and only of a contender that asked the upstream
-  for every one of them; and a second of processor time, which stays
-  true when the machine is busy or the load generator is the limit;
-- added latency: p50 and p99 on one connection, less those of the upstream asked directly a moment before;
+  for every one of them;
+- latency: p50 on one connection; p50 and p99 on all of them;
 - start: from the process's start to its first 200;
 - memory: proportional set size of the whole process tree, a second after the first answer and after the load.
 
-Figures are medians over the rounds. A ratio is taken within a round: Omni's requests a second over what the peer does
-with a whole core, so that a peer which something else held back does not make Omni look better than it is.
+Figures are medians over the rounds. A ratio is taken within a round: the peer's processor time a request over Omni's,
+so that whatever else held one of them back does not make the other look better than it is.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from bench import mock, results
 from bench.contender import Contender, Prepared, Site, Unavailable, question
-from bench.contenders import litellm, nginx, omni, portkey
+from bench.contenders import PEERS, nginx, omni
 from bench.cores import Cores, pinned
 from bench.gateway_report import OMNI, Report, Row
 from bench.gateway_text import text
@@ -31,7 +32,7 @@ from bench.processes import BenchError, Server, running
 from bench.rounds import Plan, Round, measure
 from bench.start import until_answer
 
-CONTENDERS = [nginx.CONTENDER, omni.CONTENDER, portkey.CONTENDER, litellm.CONTENDER]
+CONTENDERS = [nginx.CONTENDER, omni.CONTENDER, *PEERS]
 CONNECTIONS = 16
 QUICK = Plan(rounds=1, connections=CONNECTIONS, load_s=0.5, warm_s=0.2, single_s=0.3, settle_s=0.1)
 

@@ -6,10 +6,11 @@ from bench.surroundings import verdict
 
 HEAD = [
     "",
-    "requests/s a core",
-    "a whole core",
-    "p50 added, ms",
-    "p99 added, ms",
+    "µs CPU a request",
+    "requests/s",
+    "p50 alone, ms",
+    "p50 at 16, ms",
+    "p99 at 16, ms",
     "start, s",
     "MiB at rest",
     "after load",
@@ -17,7 +18,7 @@ HEAD = [
 ]
 FULL_CORE = 0.9
 """A server that used less of its core was held back by something else."""
-MILLISECOND, MEBIBYTE = 1e-3, 2.0**20
+MICROSECOND, MILLISECOND, MEBIBYTE = 1e-6, 1e-3, 2.0**20
 
 
 def text(report: Report) -> str:
@@ -46,10 +47,11 @@ def _cells(row: Row) -> list[str]:
     figures = row.summary
     return [
         name,
+        figures.cpu_s_a_request.text(MICROSECOND, 1),
         figures.requests_per_s.text(),
-        figures.requests_per_cpu_s.text(),
-        figures.added_p50_s.text(MILLISECOND, 2),
-        figures.added_p99_s.text(MILLISECOND, 2),
+        figures.alone_p50_s.text(MILLISECOND, 2),
+        figures.loaded_p50_s.text(MILLISECOND, 2),
+        figures.loaded_p99_s.text(MILLISECOND, 2),
         figures.start_s.text(digits=2),
         figures.memory_rest_bytes.text(MEBIBYTE),
         figures.memory_loaded_bytes.text(MEBIBYTE),
@@ -69,4 +71,4 @@ def _notes(row: Row) -> list[str]:
 
 def _ratios(report: Report) -> str:
     parts = [f"{ratio.median:.3g} × {peer}{ratio.spread}" for peer, ratio in report.ratios.items()]
-    return f"{OMNI}'s requests/s: {', '.join(parts)}" if parts else ""
+    return f"Requests a second of processor time, {OMNI}'s: {', '.join(parts)}" if parts else ""

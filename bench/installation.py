@@ -23,6 +23,20 @@ def install(folder: Path, *commands: list[str]) -> None:
     done.touch()
 
 
+def install_python(folder: Path, requirement: str, then: tuple[str, ...] = ()) -> Path:
+    """The package in a virtual environment of its own, and that one's `bin`; Unavailable with the reason.
+
+    `then` is a program for that environment's Python, with its arguments."""
+    python = str(folder / "venv/bin/python")
+    install(
+        folder,
+        [sys.executable, "-m", "venv", "venv"],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
+        *([[python, "-c", *then]] if then else []),
+    )
+    return folder / "venv/bin"
+
+
 def _run(command: list[str], folder: Path) -> None:
     log = folder / "install.log"
     with log.open("ab") as output:

@@ -43,7 +43,7 @@ class Caller(threading.Thread):
         self.failure = ""
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._asked.question.port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self._asked.program.port, timeout=PATIENCE_S)
         due = self._begin
         try:
             while due < self._end:
@@ -60,7 +60,7 @@ class Caller(threading.Thread):
 
     def _send(self, connection: http.client.HTTPConnection) -> None:
         """Once more, where the server has closed what rested for its 2 s while the machine was busy with others."""
-        question = self._asked.question
+        question = self._asked.question(self._asked.program.port)
         for is_last in (False, True):
             try:
                 connection.request("POST", question.path, question.body, dict(question.headers))

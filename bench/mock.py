@@ -22,7 +22,6 @@ PATIENCE_S = 30.0
 MODEL = "mock"
 PATH = "/v1/chat/completions"
 TEXT = "Hello there, how can I help you today?"
-REQUEST = b'{"model":"mock","messages":[{"role":"user","content":"Hello"}],"max_tokens":16}'
 COMPLETION = (
     '{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"mock","choices":[{"index":0,"message":'
     f'{{"role":"assistant","content":"{TEXT}"}},"finish_reason":"stop"}}],'
@@ -39,6 +38,16 @@ NGINX = """
         location = {count_path} {{ stub_status; }}
     }}
 """
+
+
+def request(model: str = MODEL) -> bytes:
+    return b'{"model":"%b","messages":[{"role":"user","content":"Hello"}],"max_tokens":16}' % model.encode()
+
+
+def streamed_request(events: int, model: str = MODEL) -> bytes:
+    return request(model).replace(
+        b'"max_tokens":16', b'"max_tokens":%d,"stream":true,"stream_options":{"include_usage":true}' % events
+    )
 
 
 def name() -> str:

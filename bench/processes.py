@@ -1,9 +1,11 @@
 """Starting a server on its core, and what the kernel knows of its process tree: memory and processor time."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from shared.settings import environment
 CHECKOUT = Path(__file__).parent.parent
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
 STOP_PATIENCE_S = 10
+ADDRESS = re.compile(r"^http://[^/\s]*:(\d+)", re.MULTILINE)
+POLL_S = 0.002
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -28,6 +32,7 @@ class Program:
 
     command: tuple[str, ...]
     port: int
+    """0: it chooses one and prints its address on a line that begins with `http://`."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -39,6 +44,17 @@ class Server:
     pid: int
     log: Path
     _process: subprocess.Popen[bytes]
+
+    @property
+    def port(self) -> int:
+        """Where it listens. Waits for the address that it prints, when it chooses the port by itself; BenchError when
+        it ends before."""
+        if self.program.port:
+            return self.program.port
+        while not (found := ADDRESS.search(self.log.read_text())):
+            self.require_alive()
+            time.sleep(POLL_S)
+        return int(found[1])
 
     @property
     def name(self) -> str:

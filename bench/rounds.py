@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import load, mock
 from bench.contender import Prepared, question
 from bench.cores import Cores
-from bench.load import Load
+from bench.load import Load, Question
 from bench.processes import BenchError, Server, running
 from bench.start import until_answer
 from bench.surroundings import Surroundings
@@ -60,33 +60,25 @@ class Round:
     failures: dict[str, int]
 
     @property
-    def requests_per_cpu_s(self) -> float:
-        """What it does with a whole core, also when it could not use the whole one it had."""
-        return self.requests_per_s / self.core_share
-
-    @property
-    def added_p50_s(self) -> float:
-        return self.single.p50_s - self.direct.p50_s
-
-    @property
-    def added_p99_s(self) -> float:
-        return self.single.p99_s - self.direct.p99_s
+    def cpu_s_a_request(self) -> float:
+        """Of all its processes and threads. Holds on a busy machine, and when the load was the limit."""
+        return self.core_share / self.requests_per_s
 
 
 def measure(prepared: Prepared, upstream: Server, plan: Plan, cores: Cores, log: Path) -> Round:
     """Runs the round; BenchError when the contender does not start, answers something else or from a cache."""
-    asked = prepared.question
     started = time.perf_counter()
     with running(prepared.program, log, cores.server) as server:
+        asked = prepared.question(server.port)
         until_answer(server, asked)
         start_s = time.perf_counter() - started
         time.sleep(plan.settle_s)
         memory_rest = server.memory_bytes()
         load.apply(asked, plan.connections, plan.warm_s)
         surroundings, upstream_port = Surroundings(server, upstream), upstream.program.port
-        loaded, core_share = _under_load(server, prepared, upstream_port, plan)
+        loaded, core_share = _under_load(server, asked, upstream_port, plan)
         direct = load.apply(question(upstream_port), 1, plan.single_s)
-        single = _passed_on(server, prepared, upstream_port, 1, plan.single_s)
+        single = _passed_on(server, asked, upstream_port, 1, plan.single_s)
         return Round(
             start_s=start_s,
             requests_per_s=loaded.requests_per_s,
@@ -101,16 +93,16 @@ def measure(prepared: Prepared, upstream: Server, plan: Plan, cores: Cores, log:
         )
 
 
-def _under_load(server: Server, prepared: Prepared, upstream_port: int, plan: Plan) -> tuple[Load, float]:
+def _under_load(server: Server, asked: Question, upstream_port: int, plan: Plan) -> tuple[Load, float]:
     cpu_before, before = server.cpu_s(), time.perf_counter()
-    loaded = _passed_on(server, prepared, upstream_port, plan.connections, plan.load_s)
+    loaded = _passed_on(server, asked, upstream_port, plan.connections, plan.load_s)
     return loaded, (server.cpu_s() - cpu_before) / (time.perf_counter() - before)
 
 
-def _passed_on(server: Server, prepared: Prepared, upstream_port: int, connections: int, seconds: float) -> Load:
+def _passed_on(server: Server, asked: Question, upstream_port: int, connections: int, seconds: float) -> Load:
     """A load of which every answer came from the upstream; BenchError when some were given without asking it."""
     before = mock.asked(upstream_port)
-    found = load.apply(prepared.question, connections, seconds)
+    found = load.apply(asked, connections, seconds)
     passed_on = mock.asked(upstream_port) - before - 1  # the second look was counted as well
     answered = len(found.latencies_s)
     if passed_on < answered:

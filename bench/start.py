@@ -52,7 +52,7 @@ def _until_200(server: Server, method: str, path: str, headers: dict[str, str], 
     def fault() -> str:
         nonlocal answer
         try:
-            status, answer = _exchange(server.program.port, method, path, headers, body)
+            status, answer = _exchange(server.port, method, path, headers, body)
         except (OSError, http.client.HTTPException) as error:
             return str(error)
         return "" if status == http.client.OK else f"{status} {answer[:300]!r}"

@@ -27,15 +27,6 @@ LAST_CHOICE = '{"index":0,"delta":{},"finish_reason":"stop"}'
 USAGE = ',"usage":{{"prompt_tokens":10,"completion_tokens":{tokens},"total_tokens":{total}}}'
 
 
-def request(tokens: int) -> bytes:
-    """What every contender is asked for."""
-    asked = '"stream":true,"stream_options":{"include_usage":true}'
-    return b'{"model":"mock","messages":[{"role":"user","content":"Hello"}],"max_tokens":%d,%s}' % (
-        tokens,
-        asked.encode(),
-    )
-
-
 def program(interval_s: float) -> Program:
     port = free_port()
     return Program((sys.executable, "-m", "bench.stream_upstream", str(port), str(interval_s)), port)

@@ -10,7 +10,6 @@ rounds.
 import argparse
 import itertools
 import json
-import re
 import sys
 import tempfile
 import time
@@ -30,8 +29,6 @@ from shared.core.keys import USER_SCOPES, Caller, Tier
 from shared.settings import Settings
 
 CHAT = "/v1/chat/completions"
-ADDRESS = re.compile(r"^http://.*:(\d+)$", re.MULTILINE)
-POLL_S = 0.02
 FIRST_DOORS = 1000
 """Four digits from the start, so that all prompts are equally long."""
 QUICK = Plan(rounds=1, tokens=8)
@@ -84,23 +81,14 @@ def _started(environment: dict[str, str], scratch: Path) -> Iterator[tuple[list[
         running(worker, scratch / "worker.log") as worker_server,
         running(gateway, scratch / "gateway.log") as gateway_server,
     ):
-        engine_port = _engine_port(engine)
         until_ready(worker_server, "/ready")
         until_ready(gateway_server, "/ready")
         sources = [
-            Source(ENGINE, engine_port, CHAT, dict),
+            Source(ENGINE, engine.port, CHAT, dict),
             _worker_source(worker, environment),
             _gateway_source(gateway, environment),
         ]
         yield sources, [engine, worker_server, gateway_server]
-
-
-def _engine_port(engine: Server) -> int:
-    """The port in the address that the engine prints; BenchError when it ends before."""
-    while not (found := ADDRESS.search(engine.log.read_text())):
-        engine.require_alive()
-        time.sleep(POLL_S)
-    return int(found[1])
 
 
 def _worker_source(worker: Program, environment: dict[str, str]) -> Source:

@@ -1,1 +1,5 @@
-"""The gateways that are compared, one file each: how it is had, configured, started and asked."""
+"""The gateways that run side by side."""
+
+from bench.contenders import litellm, portkey, rolter, smg, tensorzero
+
+PEERS = [rolter.CONTENDER, smg.CONTENDER, tensorzero.CONTENDER, portkey.CONTENDER, litellm.CONTENDER]

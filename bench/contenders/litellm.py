@@ -1,16 +1,16 @@
 """The LiteLLM proxy with one worker, from PyPI in a virtual environment of its own.
 
-Its master key is checked; limits and usage need its database and are off, which is in its favour.
+Its master key is checked; limits and usage need its database and are off, which is in its favour. The packages of its
+extra `proxy` that are LiteLLM's own (migrations of that database, paid features) are left out: they reach an index
+later than the release that names them, and nothing here needs them.
 """
-
-import sys
 
 from bench import mock
 from bench.contender import Contender, Prepared, Site
-from bench.installation import install
+from bench.installation import install_python
 from bench.processes import Program, free_port
 
-VERSION = "1.106.0"
+VERSION = "1.110.2"
 KEY = "sk-bench"
 CONFIGURATION = """
 model_list:
@@ -28,21 +28,27 @@ litellm_settings:
 QUIET = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 """No log line a request, and no price list fetched at the start, so that the network is not measured."""
 
+INSTALL_REQUIREMENTS = """
+import subprocess, sys
+from importlib.metadata import requires
+from pip._vendor.packaging.requirements import Requirement
+package, extra = sys.argv[1:]
+wanted = [Requirement(each) for each in requires(package)]
+here = [each for each in wanted if not each.marker or each.marker.evaluate({"extra": extra})]
+names = [str(each).partition(";")[0] for each in here if not each.name.startswith(package)]
+sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "--quiet", *names]))
+"""
+
 
 def prepare(site: Site) -> Prepared:
-    folder = site.cache / f"litellm-{VERSION}"
-    python = str(folder / "venv/bin/python")
-    requirement = f"litellm[proxy]=={VERSION}"
-    install(
-        folder,
-        [sys.executable, "-m", "venv", "venv"],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
+    binaries = install_python(
+        site.cache / f"litellm-{VERSION}", f"litellm=={VERSION}", then=(INSTALL_REQUIREMENTS, "litellm", "proxy")
     )
     configuration = site.scratch / "litellm.yaml"
     configuration.write_text(CONFIGURATION.format(model=mock.MODEL, upstream=site.upstream, key=KEY))
     port = free_port()
     flags = ("--config", str(configuration), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1")
-    program = Program((str(folder / "venv/bin/litellm"), *flags), port, QUIET)
+    program = Program((str(binaries / "litellm"), *flags), port, QUIET)
     return Prepared(VERSION, program, (("authorization", f"Bearer {KEY}"),))
 
 
