@@ -69,7 +69,7 @@ class Entrant:
 
 def run(args: list[str]) -> int:
     options = _options(args)
-    report = compare([omni.CONTENDER], QUICK) if options.quick else compare(CONTENDERS, _plan(options))
+    report = compare([omni.CONTENDER], QUICK) if options.quick else compare(_contenders(options), _plan(options))
     print(text(report))
     results.keep("gateway", report, options)
     return 0 if all(row.is_sound for row in report.rows if row.name == OMNI) else 1
@@ -92,6 +92,11 @@ def compare(contenders: list[Contender], plan: Plan) -> Report:
     return Report.over(machine, cores, mock.name(), plan, [entrant.row() for entrant in entrants])
 
 
+def _contenders(options: argparse.Namespace) -> list[Contender]:
+    """Everyone, or only Omni as it is here and as it is in another checkout."""
+    return [omni.CONTENDER, omni.of(options.beside.resolve())] if options.beside else CONTENDERS
+
+
 def _plan(options: argparse.Namespace) -> Plan:
     return Plan(
         rounds=options.rounds,
@@ -107,5 +112,6 @@ def _options(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="omni bench gateway", description="Omni's gateway beside its peers.")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of load in each measurement (default: %(default)s)")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="only Omni, here and in another checkout")
     results.add_options(parser)
     return parser.parse_args(args)

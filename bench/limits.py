@@ -100,7 +100,7 @@ def _case(plan: Plan, processes: int, scratch: Path) -> Case:
             stack.enter_context(running(upstream, scratch / "upstream.log")),
         ]
         site = Site(f"http://127.0.0.1:{upstream.port}", scratch, results.cache())
-        gateways = [contender.prepare(site, plan.limit, {"OMNI_REDIS_URL": redis.url(shared)})]
+        gateways = [contender.prepare(site, {"requests_per_minute": plan.limit}, {"OMNI_REDIS_URL": redis.url(shared)})]
         gateways += [_another(gateways[0]) for _ in range(processes - 1)]
         for number, gateway in enumerate(gateways):
             servers.append(stack.enter_context(running(gateway.program, scratch / f"gateway {number}.log")))

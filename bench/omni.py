@@ -3,6 +3,7 @@
 import secrets
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from bench.processes import CHECKOUT, Program, free_port
@@ -19,10 +20,11 @@ def environment(state: Path) -> dict[str, str]:
     }
 
 
-def function(target: str, environment: dict[str, str], *flags: str) -> Program:
+def function(target: str, environment: dict[str, str], *flags: str, checkout: Path = CHECKOUT) -> Program:
     """A Cloud Function as the Functions Framework serves it."""
-    framework = str(Path(sys.executable).with_name("functions-framework"))
-    return _server((framework, "--target", target, *flags), environment)
+    programs = Path(sys.executable).parent if checkout == CHECKOUT else checkout / ".venv/bin"
+    framework = str(programs / "functions-framework")
+    return replace(_server((framework, "--target", target, *flags), environment), folder=checkout)
 
 
 def worker(environment: dict[str, str]) -> Program:

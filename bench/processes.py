@@ -34,6 +34,8 @@ class Program:
     port: int
     """0: it chooses one and prints its address on a line that begins with `http://`."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = CHECKOUT
+    """Where it is started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def running(program: Program, log: Path, *cores: int) -> Iterator[Server]:
     with log.open("wb") as output, pinned(*cores):
         process = subprocess.Popen(  # noqa: S603 - the commands are the contenders' own
             program.command,
-            cwd=CHECKOUT,
+            cwd=program.folder,
             env={**kept, **program.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,

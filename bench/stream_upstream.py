@@ -15,14 +15,14 @@ from bench.load import HEAD_END, is_whole
 from bench.processes import Program, free_port
 
 STREAM = b'"stream":true'
-MOST_TOKENS = re.compile(rb'"max_tokens": ?(\d+)')
+MOST_TOKENS = re.compile(rb'"max_(?:completion_)?tokens": ?(\d+)')
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 NOTHING = WHOLE % (2, b"{}")
 """What a GET is answered with: whoever asks for its health or its models."""
 COMPLETION = WHOLE % (len(mock.COMPLETION), mock.COMPLETION.encode())
 EVENT = '{{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"mock","choices":[{choice}]{usage}}}'
-CHOICE = '{"index":0,"delta":{"role":"assistant","content":"word "},"finish_reason":null}'
+CHOICE = '{{"index":0,"delta":{{"role":"assistant","content":"word {number} "}},"finish_reason":null}}'
 LAST_CHOICE = '{"index":0,"delta":{},"finish_reason":"stop"}'
 USAGE = ',"usage":{{"prompt_tokens":10,"completion_tokens":{tokens},"total_tokens":{total}}}'
 
@@ -68,8 +68,8 @@ class Stream(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if self._left:
+            self._transport.write(WORDS[self._left % len(WORDS)])
             self._left -= 1
-            self._transport.write(WORD)
             self._next_at += self._interval_s
             self._loop.call_at(self._next_at, self._say)
             return
@@ -85,7 +85,8 @@ def _chunk(text: str) -> bytes:
     return b"%x\r\n%b\r\n" % (len(text), text.encode())
 
 
-WORD = _chunk(_event(CHOICE))
+WORDS = [_chunk(_event(CHOICE.format(number=number))) for number in range(100)]
+"""Not twice the same: some gateways take repeated events for a model that hangs."""
 
 
 async def serve(port: int, interval_s: float) -> None:

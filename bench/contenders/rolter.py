@@ -14,6 +14,8 @@ CONFIGURATION = """
 [server]
 host = "127.0.0.1"
 port = {port}
+[queue]
+enabled = false
 [[providers]]
 name = "mock"
 kind = "openai_compatible"

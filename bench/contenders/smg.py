@@ -8,13 +8,14 @@ from bench.installation import install_python
 from bench.processes import Program, free_port
 
 VERSION = "1.13.0"
+MANY = ("--max-concurrent-requests", "8192")
 
 
 def prepare(site: Site) -> Prepared:
     binaries = install_python(site.cache / f"smg-{VERSION}", f"smg=={VERSION}")
     port = free_port()
     flags = ("--host", "127.0.0.1", "--port", str(port), "--worker-urls", site.upstream)
-    command = (str(binaries / "smg"), "launch", *flags, "--backend", "openai", "--log-level", "error")
+    command = (str(binaries / "smg"), "launch", *flags, "--backend", "openai", "--log-level", "error", *MANY)
     return Prepared(VERSION, Program(command, port, {"TOKIO_WORKER_THREADS": "1"}))
 
 
