@@ -166,7 +166,7 @@ def test_a_servers_own_parameters_pass_through() -> None:
         ("temperature", True, "temperature"),
         ("top_p", 1.1, "top_p"),
         ("n", 0, "n"),
-        ("n", 9, "n"),
+        ("n", 129, "n"),
         ("n", 1.5, "n"),
         ("n", True, "n"),
         ("seed", 2**63, "seed"),

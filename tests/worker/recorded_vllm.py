@@ -42,6 +42,16 @@ TEXT_WITH_LOGPROBS = b"".join(
         b"[DONE]",
     )
 )
+TEXT_WITH_SCORES = b"".join(
+    b"data: %b\n\n" % event
+    for event in (
+        b'{"id":"cmpl-89","object":"text_completion","created":1795533340,"model":"smol","choices":[{"inde'
+        b'x":0,"text":"The sea","logprobs":{"text_offset":[0,3],"token_logprobs":[null,-7.5],"tokens":["Th'
+        b'e"," sea"],"top_logprobs":[null,{" sea":-7.5," same":-1.0}]},"finish_reason":"length","stop_reas'
+        b'on":null,"token_ids":null}]}',
+        b"[DONE]",
+    )
+)
 DIED = (
     b'data: {"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", '
     b'"type": "InternalServerError", "param": null, "code": 500}}\n\ndata: [DONE]\n\n'

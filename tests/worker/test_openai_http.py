@@ -27,7 +27,9 @@ from tests.worker import recorded_vllm
 from tests.worker.application import CHAT, MODEL, Application, FakeEngine, problem
 
 PROGRAM = f"{sys.executable} {Path(recorded_vllm.__file__)}"
-VLLM = Running("http://engine", 2048, events_are_plain=False, counts_tokens_at="/tokenize", model="smol")
+VLLM = Running(
+    "http://engine", 2048, events_are_plain=False, counts_tokens_at="/tokenize", scores_prompts=True, model="smol"
+)
 Use = Callable[[OpenAIHttp, Running], Awaitable[None]]
 
 
@@ -181,7 +183,7 @@ def test_nothing_of_the_engine_s_own_shows(app: Application) -> None:
     assert whole["model"] == MODEL
     assert whole["choices"][0] == {
         "index": 0,
-        "message": {"role": "assistant", "content": "Nice", "refusal": None},
+        "message": {"role": "assistant", "content": "Nice", "refusal": None, "annotations": []},
         "logprobs": None,
         "finish_reason": "length",
     }
@@ -201,6 +203,17 @@ def test_the_older_form_of_logprobs_stays_what_it_is(app: Application) -> None:
         "text_offset": [0, 4],
         "top_logprobs": [{" of": -1.25, " and": -3.75}, {" the": -1.0, " land": -2.0}],
     }
+
+
+def test_the_scores_of_a_prompt_are_the_engine_s(app: Application) -> None:
+    vllm_says(app, recorded_vllm.TEXT_WITH_SCORES)
+    fields = {"model": MODEL, "prompt": "The sea", "max_tokens": 0, "echo": True, "logprobs": 1}
+    answer = app.request("POST", "/v1/completions", json=fields).json()
+    assert (app.asked()["echo"], app.asked()["max_tokens"], app.asked()["logprobs"]) == (True, 0, 1)
+    (choice,) = answer["choices"]
+    assert choice["text"] == "The sea"
+    assert choice["logprobs"]["token_logprobs"] == [None, -7.5]
+    assert choice["logprobs"]["top_logprobs"] == [None, {" same": -1.0, " sea": -7.5}]
 
 
 @pytest.mark.parametrize(("asked", "count", "got"), [(5000, 31, 2017), (10, 31, 10), (None, 1500, 548)])

@@ -94,12 +94,23 @@ def test_a_tool_call_streams(client: openai.OpenAI) -> None:
     assert isinstance(message.tool_calls[0].function.parsed_arguments, GetWeather | GetTime)
 
 
-def test_a_call_that_is_cut_off_calls_nothing(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(
-        model=MODEL, messages=WEATHER, tools=TOOLS, tool_choice="required", max_tokens=3
-    )
-    assert answer.choices[0].finish_reason == "length"
-    assert not answer.choices[0].message.tool_calls
+@pytest.mark.parametrize("most", [3, 14])
+def test_a_named_call_that_is_cut_off_is_told_as_far_as_it_came(client: openai.OpenAI, most: int) -> None:
+    named: Any = {"type": "function", "function": {"name": "GetWeather"}}
+    asked: Any = {"model": MODEL, "messages": WEATHER, "tools": TOOLS, "tool_choice": named, "temperature": 0}
+    whole = client.chat.completions.create(**asked, max_tokens=200).choices[0]
+    cut = client.chat.completions.create(**asked, max_tokens=most).choices[0]
+    assert (whole.finish_reason, cut.finish_reason) == ("stop", "length")
+    (done,), (begun,) = (list(choice.message.tool_calls or ()) for choice in (whole, cut))
+    assert isinstance(done, ChatCompletionMessageFunctionToolCall)
+    assert isinstance(begun, ChatCompletionMessageFunctionToolCall)
+    assert begun.function.name == "GetWeather"
+    assert done.function.arguments.startswith(begun.function.arguments) != (done == begun)
+
+
+def test_a_model_that_may_call_may_also_answer(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(model=MODEL, messages=WEATHER, tools=TOOLS, max_tokens=8)
+    assert answer.choices[0].message.content or answer.choices[0].message.tool_calls
 
 
 def test_a_tool_s_result_can_be_talked_about(client: openai.OpenAI) -> None:

@@ -74,3 +74,18 @@ def test_a_prompt_beyond_the_context_is_refused_by_name(client: openai.OpenAI) -
     with pytest.raises(openai.BadRequestError) as refused:
         client.completions.create(model=MODEL, prompt="word " * 9000)
     assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "prompt")
+
+
+def test_no_token_at_all_can_be_asked_for(client: openai.OpenAI) -> None:
+    answer = client.completions.create(model=MODEL, prompt=PROMPTS, max_tokens=0)
+    assert [(choice.text, choice.finish_reason) for choice in answer.choices] == [("", "length")] * 2
+    assert answer.usage
+    assert answer.usage.completion_tokens == 0
+    echoed = client.completions.create(model=MODEL, prompt=PROMPTS, max_tokens=0, echo=True)
+    assert [choice.text for choice in echoed.choices] == PROMPTS
+
+
+def test_the_scores_of_a_prompt_are_refused_by_an_engine_that_has_none(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.completions.create(model=MODEL, prompt="Once", max_tokens=0, echo=True, logprobs=1)
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "echo")

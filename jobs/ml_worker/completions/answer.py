@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.ml_worker.completions import tools
+from jobs.ml_worker.completions import calls
 from jobs.ml_worker.completions.assembly import assemblies
 from jobs.ml_worker.completions.merge import merged
 from jobs.ml_worker.completions.plan import Plan
@@ -52,6 +52,8 @@ class Answer:
         self._token = token
         prefix = "chatcmpl-" if plan.path == CHAT else "cmpl-"
         self._head: Event = {"id": prefix + token(12), "created": int(now)}
+        """What all parts of the answer have in common."""
+        self._head |= {"service_tier": plan.service_tier} if plan.service_tier else {}
 
     async def whole(self) -> dict[str, Any]:
         """OpenAI's answer object."""
@@ -65,6 +67,7 @@ class Answer:
             "object": "chat.completion" if self._plan.path == CHAT else "text_completion",
             "model": self._plan.calls[0]["model"],
             "choices": [each.choice(index) for index, each in enumerate(choices)],
+            "system_fingerprint": self._head.get("system_fingerprint"),
             "usage": self.usage.body(),
         }
 
@@ -83,10 +86,10 @@ class Answer:
         async with self._call(0) as blocks:
             async for block in blocks:
                 if shape.needs_no_change(block):
-                    yield block
+                    yield shape.completed(block)
                     continue
                 for event in events.decoded(block):
-                    if part := shape(event):
+                    for part in shape(event):
                         self._keep_head(part)
                         yield events.encoded(part)
 
@@ -105,8 +108,8 @@ class Answer:
 
     def _call_parts(self, index: int) -> AsyncGenerator[Event]:
         parts = self._shaped(index)
-        if self._plan.tool_call:
-            return tools.read_as_call(parts, self._plan.tool_call, lambda: f"call_{self._token(12)}")
+        if self._plan.calling and self._plan.calling.in_text:
+            return calls.read(parts, self._plan.calling, lambda: f"call_{self._token(12)}")
         return parts
 
     async def _shaped(self, index: int) -> AsyncGenerator[Event]:
@@ -114,7 +117,7 @@ class Answer:
         async with self._call(index) as blocks:
             async for block in blocks:
                 for event in events.decoded(block):
-                    if part := shape(event):
+                    for part in shape(event):
                         yield part
 
     @asynccontextmanager
@@ -154,8 +157,8 @@ class Answer:
         if prompt >= most:
             raise too_long(most, prompt, prompt_field(path))
         if running.shared_context:
-            return body, min(prompt + self._plan.max_tokens, most)
-        return body | {"max_tokens": min(self._plan.max_tokens, most - prompt)}, 0
+            return body, min(prompt + body["max_tokens"], most)
+        return body | {"max_tokens": min(body["max_tokens"], most - prompt)}, 0
 
 
 async def _until_done(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -26,16 +26,17 @@ class ChatAssembly:
                 self._texts.setdefault(name, []).append(value)
 
     def choice(self, index: int) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, "annotations": []}
         message |= {name: "".join(parts) for name, parts in self._texts.items()}
         if self._calls:
             message["tool_calls"] = [self._calls[position] for position in sorted(self._calls)]
+            message["content"] = message["content"] or None
         elif message["content"] is None:
             message["content"] = ""
         return {
             "index": index,
             "message": message,
-            "logprobs": {"content": self._logprobs} if self._logprobs else None,
+            "logprobs": {"content": self._logprobs, "refusal": None} if self._logprobs else None,
             "finish_reason": self._finish_reason,
         }
 

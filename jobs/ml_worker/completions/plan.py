@@ -5,12 +5,13 @@ how it notices that nobody waits for the rest any more.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from jobs.ml_worker.completions import tools
+from jobs.ml_worker.completions.calls import Calling
 from jobs.ml_worker.engines.client import CHAT, TEXT
 from jobs.ml_worker.engines.engine import Running
 from shared.core.errors import InvalidRequest
@@ -39,14 +40,28 @@ class Plan:
     include_usage: bool
     top_logprobs: int | None
     """How many alternatives are told for each token; None: no logprobs at all."""
-    tool_call: tools.Forced | None = None
-    """Set when the answer is constrained to be a tool call and has to be read as one."""
+    calling: Calling | None = None
+    """The tool calls that the answers may hold."""
     echo: bool = False
+    """Whether the prompt has to be put before the text."""
+    engine_echoes: bool = False
+    """Whether the engine does that, with the scores of the prompt's tokens if there are any."""
+    null_usage: bool = False
+    """Whether the parts of a stream say that the usage comes later, as the caller has asked for it."""
+    service_tier: str | None = None
+    """Told in the answer when it was asked for."""
 
     @property
     def passes_through(self) -> bool:
         """Whether the engine's events can go to the caller as they are, but for the last."""
-        return len(self.calls) == 1 and self.top_logprobs is None and self.tool_call is None and not self.echo
+        return (
+            len(self.calls) == 1
+            and self.top_logprobs is None
+            and (self.calling is None or self.calling.is_native)
+            and not self.echo
+            and self.max_tokens > 0
+            and self.service_tier is None
+        )
 
 
 def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Plan:
@@ -56,29 +71,33 @@ def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Pla
         if field in given:
             raise InvalidRequest(f"'{field}' is not supported; use 'tools'.", param=field, code="unsupported_parameter")
     _refuse_large_schemas(given.get("tools", ()))
-    forced = tools.apply(given, running)
+    calling = tools.apply(given, running)
     _refuse_unknown_media(given["messages"], running)
     top_logprobs = (request.top_logprobs or 0) if request.logprobs else None
     max_tokens = request.max_completion_tokens or request.max_tokens or default_max_tokens
     body = _sampling(given, running, max_tokens)
     body |= {name: given[name] for name in ("messages", "tools", "tool_choice", "parallel_tool_calls") if name in given}
-    if response_format := _response_format(given, "tools" if forced else "response_format"):
+    if response_format := _response_format(given, "tools" if calling and calling.in_text else "response_format"):
         body["response_format"] = response_format
     if top_logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, top_logprobs)}
-    return _plan(CHAT, request, [body], max_tokens, top_logprobs, forced)
+    return _plan(CHAT, request, [body], max_tokens, top_logprobs, calling)
 
 
 def text(request: CompletionRequest, running: Running, default_max_tokens: int) -> Plan:
     """The plan for continuing a text or several; InvalidRequest when it asks for what this engine cannot do."""
-    _refuse_unsupported(request)
+    engine_echoes = bool(request.echo) and running.scores_prompts
+    _refuse_unsupported(request, engine_echoes=engine_echoes)
     given = request.model_dump(exclude_none=True)
-    max_tokens = request.max_tokens or default_max_tokens
-    body = _sampling(given, running, max_tokens)
+    max_tokens = default_max_tokens if request.max_tokens is None else request.max_tokens
+    body = _sampling(given, running, max_tokens if engine_echoes else max_tokens or 1)
     if request.logprobs is not None:
         body["logprobs"] = max(1, request.logprobs)
+    if engine_echoes:
+        body["echo"] = True
     bodies = [body | {"prompt": prompt} for prompt in _prompts(request)]
-    return _plan(TEXT, request, bodies, max_tokens, request.logprobs)
+    planned = _plan(TEXT, request, bodies, max_tokens, request.logprobs)
+    return replace(planned, echo=planned.echo and not engine_echoes, engine_echoes=engine_echoes)
 
 
 def _plan(
@@ -87,9 +106,10 @@ def _plan(
     bodies: list[dict[str, Any]],
     max_tokens: int,
     top_logprobs: int | None,
-    forced: tools.Forced | None = None,
+    calling: Calling | None = None,
 ) -> Plan:
     each = request.n or 1
+    wants_usage = bool(request.stream and request.stream_options and request.stream_options.include_usage)
     if len(bodies) * each > MOST_ANSWERS:
         raise InvalidRequest(f"A request may ask for {MOST_ANSWERS} answers at most.", param="prompt")
     return Plan(
@@ -98,9 +118,10 @@ def _plan(
         each,
         max_tokens,
         stream=bool(request.stream),
-        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+        include_usage=wants_usage,
+        null_usage=wants_usage,
         top_logprobs=top_logprobs,
-        tool_call=forced,
+        calling=calling,
         echo=isinstance(request, CompletionRequest) and bool(request.echo),
     )
 
@@ -170,11 +191,13 @@ def _refuse_address(part: Any, param: str) -> None:
         )
 
 
-def _refuse_unsupported(request: CompletionRequest) -> None:
+def _refuse_unsupported(request: CompletionRequest, *, engine_echoes: bool) -> None:
     cannot = {
         "suffix": bool(request.suffix),
         "best_of": (request.best_of or 1) > (request.n or 1),
-        "echo": bool(request.echo) and (request.logprobs is not None or not _is_text(request.prompt)),
+        "echo": bool(request.echo)
+        and not engine_echoes
+        and (request.logprobs is not None or not _is_text(request.prompt)),
     }
     for field, asked in cannot.items():
         if asked:

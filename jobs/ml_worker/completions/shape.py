@@ -1,5 +1,6 @@
 """One engine call's events in OpenAI's shape."""
 
+import re
 from typing import Any
 
 from jobs.ml_worker.completions.plan import Plan
@@ -15,8 +16,12 @@ MARKS = tuple(f'"{name}":'.encode() for name in OWN)
 """Inside a JSON string the quotes would be escaped, so a text never looks like one of these."""
 
 
-ROLE = b'"role":"assistant"'
+DELTA, DELTA_WITHOUT_LOGPROBS = b'"delta":{', b'"logprobs":null,"delta":{'
+CREATED = re.compile(rb'"created":\d+')
+END, END_WITHOUT_USAGE = b"}\n\n", b',"usage":null}\n\n'
 
+FIRST: Event = {"role": "assistant", "content": "", "refusal": None}
+"""How the deltas of a choice begin."""
 OF_EVENTS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 OF_CHOICES = frozenset({"index", "delta", "text", "logprobs", "finish_reason"})
 OF_DELTAS = frozenset({"role", "content", "refusal", "tool_calls", "reasoning", "reasoning_content"})
@@ -33,21 +38,32 @@ class Shape:
         self._echo: str = plan.calls[index]["prompt"] if plan.echo else ""
         self._role_is_due = plan.path == CHAT
         """llama.cpp tells the role with the first token, and not at all when it holds that one's text back."""
+        self._created = b""
+        """As the first event has it: llama.cpp's change with the second."""
         self._offset = 0
         """Characters of the text so far, for the older form of logprobs."""
 
     def needs_no_change(self, block: bytes) -> bool:
         """Whether a block of events can go to the caller as it is."""
-        if self._role_is_due and ROLE in block:
-            self._role_is_due = False
         return self._are_plain and not self._role_is_due and not any(mark in block for mark in MARKS)
 
-    def __call__(self, event: Event) -> Event | None:
-        """The event for the caller, if it is for the caller; the error that the engine tells of in it."""
+    def completed(self, block: bytes) -> bytes:
+        """A block that needs no other change, with the fields that an engine leaves out because they are null."""
+        if self._plan.path == CHAT:
+            block = block.replace(DELTA, DELTA_WITHOUT_LOGPROBS)
+        if self._plan.null_usage:
+            block = block.replace(END, END_WITHOUT_USAGE)
+        if not self._created and (found := CREATED.search(block)):
+            self._created = found[0]
+        return CREATED.sub(self._created, block) if self._created else block
+
+    def __call__(self, event: Event) -> list[Event]:
+        """The events for the caller that come of one of the engine's; raises the error that it tells of."""
         if error := event.get("error"):
             raise refusals.from_told(error, refusals.status(error), prompt_field(self._plan.path))
         if usage := event.get("usage"):
-            self._usage.add(usage, with_prompt=self._index % self._plan.answers_each == 0)
+            nothing = {"completion_tokens": 0} if self._plan.max_tokens == 0 else {}
+            self._usage.add(usage | nothing, with_prompt=self._index % self._plan.answers_each == 0)
         for name in OWN:
             event.pop(name, None)
         if not self._are_plain:
@@ -56,13 +72,32 @@ class Shape:
             event["choices"] = [_plain(choice) for choice in event.get("choices", ())]
         for choice in event["choices"]:
             self._reshape(choice)
-        return event if event["choices"] else None
+        if not event["choices"]:
+            return []
+        if "created" in event:
+            self._created = self._created or b'"created":%d' % event["created"]
+            event["created"] = int(self._created.partition(b":")[2])
+        event |= {"usage": None} if self._plan.null_usage else {}
+        return self._begun(event) if self._role_is_due else [event]
+
+    def _begun(self, event: Event) -> list[Event]:
+        """The role in a part of its own, whatever the engine tells with it."""
+        self._role_is_due = False
+        choice = event["choices"][0]
+        said = {name: value for name, value in choice["delta"].items() if name != "role" and value is not None}
+        opening = FIRST | ({"content": None} if "tool_calls" in said else {})
+        begin = event | {"choices": [choice | {"delta": opening, "logprobs": None, "finish_reason": None}]}
+        rest = event | {"choices": [choice | {"delta": said}]}
+        return [begin, rest] if said or choice["finish_reason"] or choice["logprobs"] else [begin]
 
     def _reshape(self, choice: dict[str, Any]) -> None:
         choice["index"] = self._index
-        if self._role_is_due:
-            choice["delta"] = {"role": "assistant"} | choice["delta"]
-            self._role_is_due = False
+        for call in choice.get("delta", {}).get("tool_calls") or ():
+            _complete(call)
+        if self._plan.calling and choice.get("finish_reason") == "tool_calls":
+            choice["finish_reason"] = self._plan.calling.finish_reason
+        if self._plan.max_tokens == 0 and not self._plan.engine_echoes:
+            choice["text"] = ""
         if self._echo:
             choice["text"], self._echo = self._echo + choice["text"], ""
         given = choice.pop("logprobs", None) or {}
@@ -70,7 +105,8 @@ class Shape:
         if self._plan.top_logprobs is None:
             choice["logprobs"] = None
         elif self._plan.path == CHAT:
-            choice["logprobs"] = told and {"content": [_token(each, self._plan.top_logprobs) for each in told]}
+            tokens = [_token(each, self._plan.top_logprobs) for each in told or ()]
+            choice["logprobs"] = {"content": tokens, "refusal": None} if tokens else None
         elif "tokens" in given:
             choice["logprobs"] = _shortened(given, self._plan.top_logprobs)
         else:
@@ -89,6 +125,13 @@ class Shape:
         }
 
 
+def _complete(call: Event) -> None:
+    """The first part of a call says all of it but the arguments that are still to come."""
+    if call.get("id"):
+        call["type"] = "function"
+        call["function"]["arguments"] = call["function"].get("arguments") or ""
+
+
 def _plain(choice: dict[str, Any]) -> dict[str, Any]:
     plain = {"finish_reason": None} | {name: value for name, value in choice.items() if name in OF_CHOICES}
     if "delta" in plain:
@@ -99,10 +142,13 @@ def _plain(choice: dict[str, Any]) -> dict[str, Any]:
 
 def _shortened(told: dict[str, Any], top: int) -> dict[str, Any]:
     """The older form of logprobs, with as many alternatives as were asked for, and always the token that was taken."""
-    alternatives = []
+    alternatives: list[dict[str, float] | None] = []
     for token, known in zip(told["tokens"], told.get("top_logprobs") or [{}] * len(told["tokens"]), strict=True):
-        likeliest = sorted((known or {}).items(), key=lambda each: -each[1])[:top]
-        alternatives.append(dict(likeliest) | {name: value for name, value in (known or {}).items() if name == token})
+        if known is None:  # before the first token of a prompt there is nothing that could foretell it
+            alternatives.append(None)
+            continue
+        likeliest = sorted(known.items(), key=lambda each: -each[1])[:top]
+        alternatives.append(dict(likeliest) | {name: value for name, value in known.items() if name == token})
     return told | {"top_logprobs": alternatives}
 
 

@@ -1,96 +1,76 @@
 """Tool choice, for models that know tools and for those that do not.
 
-A template that knows no tools never shows them to the model. A call can still be had where one is demanded: the
-functions are described in the system message, the answer is constrained to the JSON of a call, and read as one.
+A template that knows no tools never shows them to the model. There the functions are described in the system message;
+where a call is demanded, the answer is constrained to be one, and calls are read out of the text.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
+from jobs.ml_worker.completions.calls import CLOSING, OPENING, Calling
 from jobs.ml_worker.engines.engine import Running
 from shared.core.errors import InvalidRequest
 
 NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
-INSTRUCTION = 'Answer by calling one of these functions, with JSON like {"name": …, "arguments": {…}}:'
+DEMAND = 'Answer by calling one of these functions, with JSON like {"name": …, "arguments": {…}}:'
+OFFER = (
+    "You may call functions. To call one, answer with nothing but "
+    f'{OPENING}{{"name": …, "arguments": {{…}}}}{CLOSING}, once for each call. '
+    "Their results come in the next message. Where no call is needed, answer in plain text. The functions:"
+)
+OFFER_OR_FORMAT = 'Call one of these functions, with JSON like {"name": …, "arguments": {…}}, or answer as demanded:'
+RESULT = "Result of {}:\n{}"
 
-Event = dict[str, Any]
 _text = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Forced:
-    """The answer is a tool call by constraint."""
-
-    finish_reason: str
-    """`stop` when the caller named the function, else `tool_calls`, as OpenAI has it."""
-
-
-class Call(msgspec.Struct):
-    name: str
-    arguments: msgspec.Raw
-
-
-def apply(given: dict[str, Any], running: Running) -> Forced | None:
-    """Rewrites the tool fields (and what follows from them) of a request in place, for this engine."""
+def apply(given: dict[str, Any], running: Running) -> Calling | None:
+    """Rewrites the tool fields (and what follows from them) of a request in place, for this engine. None when the
+    answer holds no calls."""
     if not running.calls_tools:
-        given["messages"] = [_written_out(message) for message in given["messages"]]
+        given["messages"] = _without_calls(given["messages"])
     offered = given.pop("tools", [])
     choice = given.pop("tool_choice", "auto" if offered else "none")
     if choice == "none":
         return None
     if any(tool["type"] != "function" for tool in offered):
         raise InvalidRequest("Only tools of type 'function' are supported.", param="tools")
+    demanded, chosen = _chosen(choice, offered)
+    functions = [tool["function"] for tool in chosen]
     named = isinstance(choice, dict) and choice["type"] != "allowed_tools"
-    demanded, offered = _chosen(choice, offered)
+    calling = Calling(
+        tuple(function["name"] for function in functions),
+        "stop" if named else "tool_calls",
+        demanded,
+        several=given.get("parallel_tool_calls") is not False,
+        in_text=not running.calls_tools,
+    )
     if running.calls_tools:
-        given |= {"tools": offered, "tool_choice": "required" if demanded else "auto"}
-        return None
-    if not demanded:
-        return None
-    functions = [tool["function"] for tool in offered]
-    given["messages"] = _instructed(given["messages"], functions)
-    given["response_format"] = {
-        "type": "json_schema",
-        "json_schema": {"name": "tool_call", "strict": True, "schema": _schema(functions)},
-    }
-    return Forced("stop" if named else "tool_calls")
+        given |= {"tools": chosen, "tool_choice": "required" if demanded else "auto"}
+    else:
+        _describe(given, functions, demanded=demanded)
+    return calling
 
 
-async def read_as_call(
-    parts: AsyncGenerator[Event], forced: Forced, call_id: Callable[[], str]
-) -> AsyncGenerator[Event]:
-    """The events of a constrained answer as those of a tool call. One that was cut off calls nothing."""
-    texts: list[str] = []
-    part = None
-    async with aclosing(parts):
-        async for part in parts:
-            if not texts:
-                yield _with(part, {"role": "assistant", "content": None}, None)
-            texts.append(part["choices"][0]["delta"].get("content") or "")
-    if part is None:
-        return
-    finish_reason = part["choices"][0]["finish_reason"]
-    if call := _whole_call("".join(texts)):
-        function = {"name": call.name, "arguments": bytes(call.arguments).decode()}
-        calls = [{"index": 0, "id": call_id(), "type": "function", "function": function}]
-        yield _with(part, {"tool_calls": calls}, None)
-        finish_reason = forced.finish_reason
-    yield _with(part, {}, finish_reason)
-
-
-def _whole_call(content: str) -> Call | None:
-    try:
-        return msgspec.json.decode(content, type=Call)
-    except msgspec.DecodeError:
-        return None
-
-
-def _with(part: Event, delta: dict[str, Any], finish_reason: str | None) -> Event:
-    return part | {"choices": [part["choices"][0] | {"delta": delta, "finish_reason": finish_reason}]}
+def _describe(given: dict[str, Any], functions: list[dict[str, Any]], *, demanded: bool) -> None:
+    """Tells a model of functions whose template cannot, and constrains what it answers where something is demanded."""
+    given.pop("parallel_tool_calls", None)
+    wanted = given.get("response_format") or {"type": "text"}
+    is_free = wanted["type"] == "text" and not demanded
+    instruction = DEMAND if demanded else OFFER if is_free else OFFER_OR_FORMAT
+    given["messages"] = _instructed(given["messages"], instruction, functions)
+    if not is_free:
+        schema = _schema(functions)
+        if not demanded:
+            otherwise = wanted.get("json_schema", {}).get("schema") or {"type": "object"}
+            schema["$defs"]["answer"] = _moved(otherwise, "#/$defs/answer")
+            schema["anyOf"].append({"$ref": "#/$defs/answer"})
+        given["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "tool_call", "strict": True, "schema": schema},
+        }
 
 
 def _chosen(choice: Any, offered: list[dict[str, Any]]) -> tuple[bool, list[dict[str, Any]]]:
@@ -140,22 +120,50 @@ def _moved(schema: Any, root: str) -> Any:
     }
 
 
-def _instructed(messages: list[dict[str, Any]], functions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _instructed(
+    messages: list[dict[str, Any]], instruction: str, functions: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The conversation with the functions described in its system message; most templates take only one of those."""
-    instruction = "\n".join([INSTRUCTION, *(_text(function).decode() for function in functions)])
+    text = "\n".join([instruction, *(_text(function).decode() for function in functions)])
     first = messages[0]
     if first["role"] not in {"system", "developer"}:
-        return [{"role": "system", "content": instruction}, *messages]
-    return [_with_text(first, instruction), *messages[1:]]
+        return [{"role": "system", "content": text}, *messages]
+    return [_with_text(first, text), *messages[1:]]
+
+
+def _without_calls(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Earlier calls and their results as text, for a template that leaves them out or knows no such role."""
+    names = {call["id"]: _name(call) for message in messages for call in message.get("tool_calls") or ()}
+    written: list[dict[str, Any]] = []
+    for are_results, group in groupby(messages, lambda message: message["role"] in {"tool", "function"}):
+        if are_results:
+            results = "\n\n".join(_result(message, names) for message in group)
+            written.append({"role": "user", "content": results})
+        else:
+            written += map(_written_out, group)
+    return written
+
+
+def _result(message: dict[str, Any], names: dict[str, str]) -> str:
+    content = message["content"]
+    parts = content if isinstance(content, list) else [{"text": content or ""}]
+    name = names.get(message.get("tool_call_id", ""), message.get("name", ""))
+    return RESULT.format(name, "".join(part["text"] for part in parts))
 
 
 def _written_out(message: dict[str, Any]) -> dict[str, Any]:
-    """An earlier call as text, for a template that would leave it out."""
-    for call in message.get("tool_calls", ()):
-        if call["type"] == "function":
-            name = _text(call["function"]["name"]).decode()
-            message = _with_text(message, f'{{"name": {name}, "arguments": {call["function"]["arguments"]}}}')
-    return {key: value for key, value in message.items() if key != "tool_calls"}
+    """An earlier call as text."""
+    calls = [call["function"] for call in message.get("tool_calls") or () if call["type"] == "function"]
+    if message["role"] == "assistant" and message.get("function_call"):
+        calls.append(message["function_call"])
+    for call in calls:
+        text = f'{OPENING}{{"name": {_text(call["name"]).decode()}, "arguments": {call["arguments"]}}}{CLOSING}'
+        message = _with_text(message, text)
+    return {key: value for key, value in message.items() if key not in {"tool_calls", "function_call"}}
+
+
+def _name(call: dict[str, Any]) -> str:
+    return str((call.get("function") or call.get("custom") or {}).get("name", ""))
 
 
 def _with_text(message: dict[str, Any], text: str) -> dict[str, Any]:

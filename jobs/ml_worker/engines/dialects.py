@@ -30,6 +30,8 @@ class Dialect:
     """See Running."""
     counts_tokens_at: str = ""
     """Counts a prompt's tokens, as vLLM does; empty: the server is not asked before."""
+    scores_prompts: bool = False
+    """See Running."""
     parameters: frozenset[str] = frozenset({"top_k", "min_p", "ignore_eos", "repetition_penalty", "min_tokens"})
     """Sampling parameters of its own, beside OpenAI's."""
 
@@ -42,6 +44,7 @@ VLLM = Dialect(
     ("--enable-auto-tool-choice", "--tool-call-parser", "{parser}"),
     {"VLLM_NO_USAGE_STATS": "1"},
     counts_tokens_at="/tokenize",
+    scores_prompts=True,
 )
 SGLANG = Dialect(
     (

@@ -37,6 +37,8 @@ class Running:
     """It wants with each request."""
     counts_tokens_at: str = ""
     """Counts a prompt's tokens, as vLLM does; empty: llama.cpp's way where the context is shared, else not at all."""
+    scores_prompts: bool = False
+    """Whether it echoes a text completion's prompt, with the scores of its tokens."""
     loop_page: str = ""
     """A path that is answered out of the loop in which tokens are made, and so only while that turns; empty: none."""
 

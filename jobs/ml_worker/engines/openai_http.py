@@ -75,6 +75,7 @@ class OpenAIHttp:
             parameters=self._dialect.parameters,
             loop_page=self._dialect.loop_page,
             counts_tokens_at=self._dialect.counts_tokens_at,
+            scores_prompts=self._dialect.scores_prompts,
             events_are_plain=False,
             model=self._settings.worker_engine_model,
             headers=tuple(self._headers),

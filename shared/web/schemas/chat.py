@@ -41,8 +41,8 @@ class Sampling(Open):
     model: Annotated[str, Field(min_length=1, max_length=200)]
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=8)] | None = None
-    """Answers to make; each is generated and paid for."""
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    """Answers to make, in turns where the slots are fewer; each is generated and paid for."""
     max_tokens: TokenLimit | None = None
     """Most tokens to generate for one answer."""
     stop: Stops | None = None
@@ -127,6 +127,8 @@ class CompletionRequest(Sampling):
 
     prompt: str | Annotated[Prompts | TokenIds | Tokenised, Field(min_length=1)]
     """Text or token ids; a list of them asks for one answer each."""
+    max_tokens: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """Most tokens to generate for one answer; 0 with `echo` for the prompt alone."""
     suffix: str | None = None
     echo: bool | None = None
     best_of: Annotated[int, Field(ge=1, le=20)] | None = None
