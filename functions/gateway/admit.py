@@ -12,6 +12,7 @@ from functions.gateway.leasing import Leasing
 from functions.gateway.stage import Handler
 from shared.core import tokens
 from shared.core.errors import OmniError, Unavailable
+from shared.core.keys import Caller
 from shared.core.quota import Quota, Ticket
 from shared.core.routing import Model
 from shared.limits.admission import MOST_ERRANDS, Admission, count_admitted
@@ -47,6 +48,17 @@ class Admit:
                 used = _used_tokens(exchange) or None
             if used is not None:
                 ticket.settle(used, self._now())
+            self._leasing.hand_back(ticket.close())
+
+    async def count_refusal(self, exchange: Exchange, caller: Caller) -> None:
+        """One request of the caller's limits, for one that is refused; RateLimited when there is none left."""
+        ticket = exchange.ticket = self._admission.ticket(caller)
+        exchange.late_headers = lambda: self._admission.headers(ticket)
+        try:
+            await self._take(ticket, ticket.quotas)
+        except Unavailable:
+            return  # it cannot be counted now, and is refused all the same
+        finally:
             self._leasing.hand_back(ticket.close())
 
     async def to_model(self, exchange: Exchange, model: Model, asked: InferenceRequest, size: InputSize) -> None:

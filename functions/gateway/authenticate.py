@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functions.gateway.exchange import Exchange
 from functions.gateway.stage import Handler
 from shared.core.addresses import Address, client_address
-from shared.core.errors import Unauthenticated, Unavailable
+from shared.core.errors import InvalidRequest, OmniError, Unauthenticated, Unavailable
 from shared.core.keys import Caller
 from shared.keys.authentication import Authenticator, presented_key, require_network, require_scope
 from shared.limits.guesses import Guesses
@@ -32,12 +32,28 @@ class Authenticate:
             require_scope(caller, exchange.route.scope)
         await proceed(exchange)
 
+    async def caller_of(self, exchange: Exchange) -> Caller | None:
+        """Who sends a request that needs no key; None when it has no valid one, or that cannot be found out now."""
+        try:
+            return await self._known(exchange)
+        except OmniError:
+            return None
+
+    def count_without_key(self, exchange: Exchange, refusal: InvalidRequest) -> None:
+        """Counts a refused request against its address; RateLimited when there were too many."""
+        answer = self._guesses.answer(refusal, self._address(exchange))
+        if answer is not refusal:
+            raise answer
+
     async def _caller(self, exchange: Exchange) -> Caller:
         try:
-            key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
-            return self._authenticator.remembered(key) or await self._asked(key)
+            return await self._known(exchange)
         except Unauthenticated as refusal:
             raise self._guesses.answer(refusal, self._address(exchange)) from None
+
+    async def _known(self, exchange: Exchange) -> Caller:
+        key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
+        return self._authenticator.remembered(key) or await self._asked(key)
 
     async def _asked(self, key: str) -> Caller:
         """What only the store can tell, or a source of secrets, and those block. Requests with one key ask once."""

@@ -15,6 +15,7 @@ from functions.gateway.job_events import JobEvents
 from functions.gateway.job_watch import JobWatch
 from functions.gateway.kept_answers import KeptAnswers
 from functions.gateway.leasing import Leasing
+from functions.gateway.limit_refusals import LimitRefusals
 from functions.gateway.log_requests import LogRequests
 from functions.gateway.measure import Measure
 from functions.gateway.permit_model import PermitModel
@@ -55,6 +56,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     admission = Admission(ports.limiter, ports.clock, LimitPolicy.of(settings, catalogue))
     leasing = Leasing(admission, ports.limiter, ports.clock)
     admit = Admit(admission, leasing, ports.clock, settings.max_output_tokens)
+    authenticate = Authenticate(authenticator, guesses, settings.trusted_proxies)
     spending = Spending(Ledgers(ports.store), BudgetPolicy.of(settings, catalogue), ports.clock)
     infer = Infer(settings, catalogue, admit, spending, attempt, ports.clock, random.random)
     watch = JobWatch(JobReader(ports.store, ports.blobs, ports.clock), ports.clock)
@@ -66,8 +68,9 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
             LogRequests(ports.clock, settings.slow_request_s, settings.project),
             TrackUsage(UsageRecords(ports.store, settings.usage_days), ports.clock),
             answer_errors,
+            LimitRefusals(authenticate, admit),
             Identify(router, settings.max_header_bytes),
-            Authenticate(authenticator, guesses, settings.trusted_proxies),
+            authenticate,
             admit,
             PermitModel(settings),
             Replay(settings, IdempotencyKeys(ports.store, ports.blobs)),

@@ -1,4 +1,4 @@
-"""How often an address may come without a valid key.
+"""How often an address may come without a valid key, be it with a wrong one or to where there is nothing.
 
 A guess costs the store nothing, so each instance counts for itself. Who has a valid key is let in whatever was counted.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cachetools import TTLCache
 
 from shared.core.addresses import Address, subscriber
-from shared.core.errors import OmniError, RateLimited, Unauthenticated
+from shared.core.errors import InvalidRequest, OmniError, RateLimited
 from shared.ports.clock import Clock
 
 WINDOW_S = 60.0
@@ -29,7 +29,7 @@ class Guesses:
         self._lock = threading.Lock()
         self._counts: TTLCache[str, Count] = TTLCache(MOST_ADDRESSES, WINDOW_S, clock.monotonic)
 
-    def answer(self, refusal: Unauthenticated, address: Address | None) -> OmniError:
+    def answer(self, refusal: InvalidRequest, address: Address | None) -> OmniError:
         """What a request without a valid key is answered with: the refusal, or 429 once it was too many a minute."""
         count = self._count(subscriber(address))
         if count.refused <= self._most:

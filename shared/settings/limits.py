@@ -17,7 +17,7 @@ class Limits:
     invalid_keys_per_minute: int = knob(
         60,
         "OMNI_INVALID_KEYS_PER_MINUTE",
-        "Requests without a valid key that an address may send to an instance; more are answered with 429.",
+        "Refused requests without a valid key that an address may send to an instance; more are answered with 429.",
         least=1,
     )
     key_cache_s: float = knob(

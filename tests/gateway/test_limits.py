@@ -159,7 +159,7 @@ def test_a_slot_is_free_again_however_its_request_ended(tmp_path: Path, way: str
     async def run() -> list[int]:
         statuses = []
         for count in range(1, 4):
-            call = Call(world, key=FREE)
+            call = Call(world, {"seed": count}, key=FREE)
             await until(lambda count=count: len(upstream.requests) == count, "the upstream is asked")  # type: ignore[misc]
             if way == "caller left":
                 call.leave()
