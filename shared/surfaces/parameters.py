@@ -67,8 +67,8 @@ class Restricted:
 
 def restricted(body: bytes, allowed: Set[str], *, has_budget: bool) -> Restricted:
     """The request written anew with its known fields, and the others' names. `allowed` are those that the operator
-    takes for this model beside them, whatever they do to length and price. InvalidRequest names a field that would make
-    the answer dearer, where there is a budget."""
+    takes for this model beside them, whatever they do to length and price. Where there is a budget, InvalidRequest
+    names a field that is not known or makes the answer dearer."""
     kept: Fields = {}
     removed: list[str] = []
     for name, value in fields(body).items():
@@ -79,6 +79,8 @@ def restricted(body: bytes, allowed: Set[str], *, has_budget: bool) -> Restricte
                 raise _dearer(name)
             kept[name] = value
         elif bytes(value) != b"null":
+            if has_budget:
+                raise _unknown(name[:100])
             removed.append(name)
     if has_budget and "tools" not in allowed:
         _require_callers_tools(kept)
@@ -92,6 +94,11 @@ def _decoded(value: msgspec.Raw) -> Any:
         return msgspec.json.decode(value)
     except NOT_JSON:
         return NOT_USUAL
+
+
+def _unknown(param: str) -> InvalidRequest:
+    text = f"'{param}' is not known here, so it is not taken from a caller with a budget: it may lengthen the answer."
+    return InvalidRequest(text, param=param, code="unsupported_parameter")
 
 
 def _dearer(param: str) -> InvalidRequest:

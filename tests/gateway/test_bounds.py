@@ -35,14 +35,19 @@ def sent(world: World) -> Any:
 
 
 @pytest.mark.parametrize("field", ["n_predict", "max_new_tokens", "options", "Max_New_Tokens"])
-def test_a_field_that_may_lengthen_the_answer_is_not_sent_and_told(world: World, field: str) -> None:
-    response = world.chat(FREE, model="elsewhere", max_tokens=1, **{field: 1000})
+def test_a_field_that_may_lengthen_the_answer_is_refused_for_a_budget_and_removed_for_a_limit(
+    world: World, field: str
+) -> None:
+    asked = {"model": "elsewhere", "max_tokens": 1, field: 1000}
+    assert problem(world.chat(FREE, **asked)) == (400, "unsupported_parameter", field)
+    assert not world.upstream.requests
+    response = world.chat("prod-key-acme-1", **asked)
     assert (response.status_code, response.headers[REMOVED]) == (200, field)
     assert sent(world) == CHAT | {"model": "big-1", "max_tokens": 1}
 
 
 def test_names_that_are_none_are_not_told(world: World) -> None:
-    assert world.chat(FREE, model="elsewhere", **{"a\r\nb": 1}).headers[REMOVED] == "(other)"
+    assert world.chat("prod-key-acme-1", model="elsewhere", **{"a\r\nb": 1}).headers[REMOVED] == "(other)"
 
 
 def test_what_stands_there_twice_is_sent_once_as_it_was_reserved(world: World) -> None:

@@ -39,6 +39,10 @@ def test_a_field_that_may_lengthen_the_answer_is_not_sent_on(field: str) -> None
     found = restricted(json.dumps(CHAT | {field: 1000}).encode(), NONE, has_budget=False)
     assert json.loads(found.body) == CHAT
     assert found.removed == (field,)
+    with pytest.raises(InvalidRequest) as refused:
+        sent(json.dumps(CHAT | {field: 1000}).encode())
+    assert refused.value.param == field
+    assert [name for name, _ in sent(json.dumps(CHAT | {field: None}).encode())] == list(CHAT)
 
 
 def test_the_operator_may_take_more_fields_for_a_model() -> None:
