@@ -110,13 +110,18 @@ class Catalogue:
         if allowed is not None and model_id not in allowed:
             raise no_such_model(model_id)
         model = self.get(model_id)
-        if not any(upstream.is_worker for upstream in model.upstreams):
+        if model.worker is None:
             raise InvalidRequest(
                 f"The model '{model_id}' is not served by the worker, which runs the jobs.",
                 param="model",
                 code="model_not_for_jobs",
             )
         return model
+
+    def name_at_worker(self, model_id: str) -> str:
+        """What the worker calls the model; one that is not in the catalogue has one name only."""
+        model = self._by_id.get(model_id)
+        return model.worker.model if model and model.worker else model_id
 
     @classmethod
     def load(cls, path: Path) -> "Catalogue":

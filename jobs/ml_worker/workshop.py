@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
+from jobs.ml_worker.catalogue_inference import CatalogueInference
 from jobs.ml_worker.inference import Inference
 from jobs.ml_worker.runner import Runner
 from jobs.ml_worker.slots import Slots
@@ -26,9 +27,9 @@ class Workshop:
     def __init__(self, settings: Settings, ports: Ports, inference: Inference, slots: Slots) -> None:
         self._settings = settings
         self._ports = ports
-        self._inference = inference
         self._slots = slots
         self._catalogue = Catalogue.load(settings.models_file)
+        self._inference = CatalogueInference(inference, self._catalogue)
         budgets = BudgetPolicy.of(settings, self._catalogue)
         self.jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings, budgets=budgets)
         self.batches = Batches(ports.store, self.jobs, ports.clock, settings)

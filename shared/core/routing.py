@@ -63,6 +63,11 @@ class Model:
         """Whether none but the platform's own worker answers for it."""
         return all(target.is_worker for target in self.upstreams)
 
+    @property
+    def worker(self) -> UpstreamTarget | None:
+        """The platform's own among its upstreams, the one that is tried first."""
+        return min((each for each in self.upstreams if each.is_worker), key=lambda each: each.priority, default=None)
+
 
 def attempt_order(upstreams: Sequence[UpstreamTarget], random: Callable[[], float]) -> list[UpstreamTarget]:
     """All upstreams in the order to try them: by priority, then drawn by weight. `random` gives a number in [0, 1)."""
