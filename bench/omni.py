@@ -7,16 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.processes import CHECKOUT, Program, free_port
+from local.credentials import new_private_key, public_key
+from shared.keys.caller_keys import PRIVATE, PUBLIC
 
 
 def environment(state: Path) -> dict[str, str]:
     """What every process of one platform is told: where the state is, and secrets made for this run."""
+    private_key = new_private_key()
     return {
         "OMNI_ENV": "local",
         "OMNI_STATE_DIR": str(state),
         "API_KEYS": f"master-key-bench-{secrets.token_hex(16)}",
         "OMNI_KEY_PEPPER": secrets.token_hex(16),
-        "OMNI_SIGNING_KEY": secrets.token_hex(16),
+        PRIVATE: private_key,
+        PUBLIC: public_key(private_key),
     }
 
 

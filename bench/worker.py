@@ -24,8 +24,10 @@ from bench.start import until_ready
 from bench.streams import Source, stream
 from bench.surroundings import Surroundings
 from bench.worker_report import AT_ONCE, ENGINE, GATEWAY, WORKER, Plan, Rates, Report, text
-from shared.core import signing
 from shared.core.keys import USER_SCOPES, Caller, Tier
+from shared.keys import caller_token
+from shared.keys.caller_keys import PRIVATE, signer_of
+from shared.keys.caller_token import HEADER, Call
 from shared.settings import Settings
 
 CHAT = "/v1/chat/completions"
@@ -92,10 +94,11 @@ def _started(environment: dict[str, str], scratch: Path) -> Iterator[tuple[list[
 
 
 def _worker_source(worker: Program, environment: dict[str, str]) -> Source:
-    key = environment["OMNI_SIGNING_KEY"].encode()
+    signer = signer_of(environment[PRIVATE])
+    call = Call(caller_token.WORKER, "POST", CHAT)
 
     def signed() -> dict[str, str]:
-        return {signing.HEADER: signing.sign(CALLER, key, time.time())}
+        return {HEADER: signer.sign(CALLER, call, time.time())}
 
     return Source(WORKER, worker.port, "/internal" + CHAT, signed)
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from local.system_calls import SystemCalls
 from shared import telemetry
-from shared.core import signing
 from shared.core.errors import Unavailable
-from shared.core.keys import SYSTEM
 from shared.core.queues import CPU, GPU_HI, GPU_LO, WEBHOOK, job_deliveries
-from shared.keys.signing import SigningKeys
+from shared.keys.caller_keys import CallerSigningKey
 from shared.ports.queue import Delivery, LocalQueue
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
@@ -27,6 +26,8 @@ DISPATCH_DEADLINE_S = 1800.0
 CPU_AT_ONCE, WEBHOOKS_AT_ONCE = 4, 16
 KEPT_FOR_LATER_QUEUES = 4
 """One delivery in so many is a later queue's own, whatever the first one has waiting."""
+
+Sign = Callable[[str, bytes], tuple[str, str]]
 
 log = logging.getLogger("omni.dispatcher")
 
@@ -59,8 +60,8 @@ class Pool:
 class Dispatcher:
     """Calls the queue's file from the event loop itself: it is on this machine, and nothing else runs here."""
 
-    def __init__(self, queue: LocalQueue, upstream: Upstream, sign: Callable[[], str], pools: Sequence[Pool]) -> None:
-        """`sign` makes a signed caller."""
+    def __init__(self, queue: LocalQueue, upstream: Upstream, sign: Sign, pools: Sequence[Pool]) -> None:
+        """`sign` makes the header by which the platform is let in, for a URL and a body."""
         self._queue = queue
         self._upstream = upstream
         self._sign = sign
@@ -142,7 +143,7 @@ class Dispatcher:
             ("x-cloudtasks-taskexecutioncount", str(delivery.executions)),
             ("x-cloudtasks-tasketa", f"{task.not_before:.6f}"),
             ("x-request-id", f"task-{task.name}-{delivery.retries}"[:128]),
-            (signing.HEADER, self._sign()),
+            self._sign(task.url, task.body),
         ]
         if delivery.previous_status:
             headers.append(("x-cloudtasks-taskpreviousresponse", str(delivery.previous_status)))
@@ -153,15 +154,12 @@ def main() -> None:
     settings = Settings.load()
     telemetry.start_logging("dispatcher", settings.log_level)
     ports = Ports(settings)
-    keys = SigningKeys(ports.secrets)
+    calls = SystemCalls(CallerSigningKey(ports.secrets), ports.clock)
     jobs = job_deliveries(settings.worker_instances, settings.worker_slots)
     pools = [Pool((GPU_HI, GPU_LO), jobs), Pool((CPU,), CPU_AT_ONCE), Pool((WEBHOOK,), WEBHOOKS_AT_ONCE)]
 
-    def sign() -> str:
-        return signing.sign(SYSTEM, keys.newest(), ports.clock.now())
-
     with suppress(KeyboardInterrupt):
-        asyncio.run(Dispatcher(ports.local_queue, ports.upstream, sign, pools).run())
+        asyncio.run(Dispatcher(ports.local_queue, ports.upstream, calls.header, pools).run())
 
 
 if __name__ == "__main__":

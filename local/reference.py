@@ -50,7 +50,8 @@ def write() -> str:
 
 SECRETS = (
     ("`API_KEYS`", "Static keys, comma-separated; `prod-key-acme-2025` is tier premium, tenant acme."),
-    ("`OMNI_SIGNING_KEY`", "Signs the caller for functions and worker. Of several, the first signs, all are accepted."),
+    ("`OMNI_CALLER_PRIVATE_KEY`", "Signs callers for functions and worker: Ed25519, PEM. The gateway alone has it."),
+    ("`OMNI_CALLER_PUBLIC_KEYS`", "What functions and worker verify signed callers by: PEM, one after the other."),
     ("`OMNI_KEY_PEPPER`", "Mixed into the hashes of managed keys. Of several, the first is used, all are accepted."),
     ("`OMNI_WEBHOOK_KEY`", "Webhook secrets are made from it. Of several, the first makes new ones; all sign."),
     ("`OMNI_REDIS_PASSWORD`", "Redis' password, if it wants one; it does not belong into `OMNI_REDIS_URL`."),

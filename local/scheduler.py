@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim
 
+from local.system_calls import SystemCalls
 from shared import manifest, telemetry
-from shared.core import signing
-from shared.core.keys import SYSTEM
-from shared.keys.signing import SigningKeys
+from shared.keys.caller_keys import CallerSigningKey
 from shared.manifest import Route
 from shared.ports.clock import Clock
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
@@ -27,7 +26,7 @@ class Scheduler:
         routes_url: str,
         upstream: Upstream,
         clock: Clock,
-        sign: Callable[[], str],
+        sign: Callable[[str, bytes], tuple[str, str]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._routes_url = routes_url
@@ -50,7 +49,7 @@ class Scheduler:
 
     async def _call(self, route: Route) -> None:
         url = f"{self._routes_url.replace('{name}', route.name.replace('_', '-'))}/internal{route.path}"
-        request = OutgoingRequest("POST", url, [(signing.HEADER, self._sign())], b"", route.timeout_s)
+        request = OutgoingRequest("POST", url, [self._sign(url, b"")], b"", route.timeout_s)
         try:
             async with self._upstream.send(request) as response:
                 status, answer = response.status, await response.read()
@@ -66,14 +65,10 @@ def main() -> None:
     settings = Settings.load()
     telemetry.start_logging("scheduler", settings.log_level)
     ports = Ports(settings)
-    keys = SigningKeys(ports.secrets)
-
-    def sign() -> str:
-        return signing.sign(SYSTEM, keys.newest(), ports.clock.now())
-
+    calls = SystemCalls(CallerSigningKey(ports.secrets), ports.clock)
     schedules = [route for route in manifest.load() if route.kind == "schedule"]
     with suppress(KeyboardInterrupt):
-        asyncio.run(Scheduler(settings.routes_url, ports.upstream, ports.clock, sign).run(schedules))
+        asyncio.run(Scheduler(settings.routes_url, ports.upstream, ports.clock, calls.header).run(schedules))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.addresses import HOST, Addresses
-from local.credentials import Credentials
+from local.credentials import Credentials, public_key
 from local.model_choice import ModelChoice
 from local.process import Program
 from local.state_choice import StateChoice
@@ -16,6 +16,8 @@ PYTHON = sys.executable
 FUNCTIONS_FRAMEWORK = str(Path(sys.executable).with_name("functions-framework"))
 FRAMEWORK_VARIABLES = frozenset({"DEBUG", "FUNCTION_TARGET", "FUNCTION_SOURCE", "FUNCTION_SIGNATURE_TYPE", "WORKERS"})
 """Variables by which the Functions Framework would take other options than ours; `DEBUG` is often set by chance."""
+OF_THE_GATEWAY = frozenset({"API_KEYS", "OMNI_CALLER_PRIVATE_KEY"})
+"""What whoever stands behind the gateway does not get: it verifies callers and can make none."""
 ROUTES_THREADS = "32"
 """Of the route functions' server: webhooks to slow receivers take up to 16 of them, and callers need the rest."""
 EMULATOR_GRACE_S = 0.4
@@ -56,16 +58,21 @@ class Stack:
         return Program(name, command, self._environment(), CHECKOUT)
 
     def _server(self, name: str, port: int, *command: str, grace_s: float) -> Program:
-        behind_gateway = "0" if name == "gateway" else "1"
-        environment = {**self._environment(), "HOST": HOST, "PORT": str(port), "RUN_AS_INTERNAL": behind_gateway}
+        is_behind_gateway = name != "gateway"
+        environment = self._environment()
+        if is_behind_gateway:
+            environment = {key: value for key, value in environment.items() if key not in OF_THE_GATEWAY}
+        environment |= {"HOST": HOST, "PORT": str(port), "RUN_AS_INTERNAL": "1" if is_behind_gateway else "0"}
         environment.setdefault("THREADS", ROUTES_THREADS)
         return Program(name, command, environment, CHECKOUT, f"http://{HOST}:{port}/ready", grace_s)
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in self.inherited.items() if name not in FRAMEWORK_VARIABLES}
         api_keys = [self.credentials.master_key, inherited.get("API_KEYS", "")]
+        private_key = inherited.get("OMNI_CALLER_PRIVATE_KEY") or self.credentials.caller_private_key
         return {
-            "OMNI_SIGNING_KEY": self.credentials.signing_key,
+            "OMNI_CALLER_PRIVATE_KEY": private_key,
+            "OMNI_CALLER_PUBLIC_KEYS": public_key(private_key),
             "OMNI_KEY_PEPPER": self.credentials.key_pepper,
             "OMNI_WEBHOOK_KEY": self.credentials.webhook_key,
             **inherited,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from shared.core.errors import Unavailable
-from shared.keys.signing import NAME
 from shared.ports.clock import Clock
 from shared.ports.limiter import Limiter
 from shared.ports.secrets import Secrets
@@ -64,9 +63,9 @@ class Remembered:
             self._state = OK
 
 
-def secrets_check(secrets: Secrets) -> Check:
-    """Once a secret was read, its source may be down: the last known value is used."""
-    return lambda: secrets.get(NAME)
+def secrets_check(secrets: Secrets, name: str) -> Check:
+    """Of a secret without which nothing works. Once it was read, its source may be down: the last value is used."""
+    return lambda: secrets.get(name)
 
 
 def secret_source(secrets: Secrets) -> str:

@@ -59,7 +59,7 @@ resource "google_cloudfunctions2_function" "route" {
   }
 
   depends_on = [
-    google_secret_manager_secret_iam_member.reader, google_secret_manager_secret_version.made,
+    google_secret_manager_secret_iam_member.reader, google_secret_manager_secret_version.made, google_secret_manager_secret_version.caller,
     google_secret_manager_secret_version.redis_password, google_storage_bucket_iam_member.source,
     google_artifact_registry_repository_iam_member.build, google_project_iam_member.build_log,
   ]

@@ -83,6 +83,16 @@ variable "secret_versions" {
   }
 }
 
+variable "caller_keys_version" {
+  description = "Raise it to have the pair of keys that signs callers made anew, both at once: for a pair that leaked. docs/05-operate.md has the way without a refused call."
+  type        = number
+  default     = 1
+  validation {
+    condition     = var.caller_keys_version >= 1 && floor(var.caller_keys_version) == var.caller_keys_version
+    error_message = "caller_keys_version is a whole number from 1."
+  }
+}
+
 variable "upstream_secrets" {
   description = "The keys of other upstreams, by the name of their secret (`api_key_env` in models.toml); `omni deploy` fills it in."
   type        = set(string)

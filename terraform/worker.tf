@@ -127,7 +127,7 @@ resource "google_cloud_run_v2_service" "worker" {
   }
 
   depends_on = [
-    google_secret_manager_secret_iam_member.reader, google_secret_manager_secret_version.made,
+    google_secret_manager_secret_iam_member.reader, google_secret_manager_secret_version.made, google_secret_manager_secret_version.caller,
     google_storage_bucket_iam_member.weights,
   ]
 }

@@ -15,7 +15,8 @@ SETTINGS = frozenset(field.metadata["env"] for field in fields(Settings))
 SECRETS = frozenset(
     {
         "API_KEYS",
-        "OMNI_SIGNING_KEY",
+        "OMNI_CALLER_PRIVATE_KEY",
+        "OMNI_CALLER_PUBLIC_KEYS",
         "OMNI_KEY_PEPPER",
         "OMNI_WEBHOOK_KEY",
         "OMNI_REDIS_PASSWORD",

@@ -175,7 +175,7 @@ class Attempt:
             headers.append(("traceparent", trace))
         if target.is_worker:
             url = self.settings.worker_url + INTERNAL_PREFIX + call.route.path
-            headers += await self.signer.headers(call.caller, url)
+            headers += await self.signer.for_worker(call.caller, call.route.path, url)
         else:
             url = target.url + call.route.path.removeprefix("/v1")
             headers += await self._credentials(target)

@@ -15,6 +15,7 @@ from functions.gateway.upload import Upload
 from functions.gateway.watch import CallerWatch
 from shared.core.errors import NotFound, Unavailable, UpstreamFailed
 from shared.core.keys import Caller
+from shared.keys.caller_token import Call
 from shared.manifest import Route
 from shared.ports.upstream import OutgoingRequest, Upstream
 from shared.settings import Settings
@@ -78,13 +79,16 @@ class Forward:
         self, exchange: Exchange, route: Route, caller: Caller, content: bytes, upload: Upload | None = None
     ) -> None:
         url = self._settings.route_url(route.name) + INTERNAL_PREFIX + quote(exchange.path)
-        if exchange.query:
-            url += "?" + quote(exchange.query, safe=punctuation)
+        query = quote(exchange.query, safe=punctuation)
+        if query:
+            url += "?" + query
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        call = Call(route.name, method, exchange.path, query)
+        signed = await self._signer.for_function(caller, call, url, None if route.upload else content)
         headers = [(name.decode(), exchange.header(name)) for name in PASSED_ON if name in exchange.headers]
-        headers += [*await self._signer.headers(caller, url), ("x-request-id", exchange.request_id)]
+        headers += [*signed, ("x-request-id", exchange.request_id)]
         if upload and b"content-length" in exchange.headers:
             headers.append(("content-length", exchange.header(b"content-length")))
-        method = "GET" if exchange.method == "HEAD" else exchange.method
         request = OutgoingRequest(method, url, headers, content, route.timeout_s, upload)
         with failures(route):
             async with self._upstream.send(request) as response:

@@ -9,6 +9,7 @@ from functions.gateway.relay import passed_back
 from functions.gateway.signer import CallerSigner
 from shared.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.core.keys import Caller
+from shared.keys.caller_token import Call
 from shared.manifest import Route
 from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, Upstream
 from shared.settings import Settings
@@ -39,7 +40,8 @@ class Functions:
         headers = [("content-type", "application/json"), ("x-request-id", exchange.request_id)]
         if trace := exchange.header(b"traceparent"):
             headers.append(("traceparent", trace))
-        headers += await self._signer.headers(caller, url)
+        call = Call(route.name, route.methods[0], route.path)
+        headers += await self._signer.for_function(caller, call, url, content)
         request = OutgoingRequest(route.methods[0], url, headers, content, route.timeout_s)
         with failures(route):
             async with self._upstream.send(request) as response:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from functions.gateway import pipeline
 from functions.gateway.exchange import Exchange
 from shared import reporting, telemetry
+from shared.keys.caller_keys import PRIVATE
 from shared.readiness import Remembered, Services, limits, secret_source, secrets_check
 from shared.settings import Settings
 from shared.web.asgi import Message, Receive, Send
@@ -56,7 +57,7 @@ def build(settings: Settings, ports: Ports) -> Gateway:
 
 def _readiness(ports: Ports) -> Callable[[], Services]:
     """The store is optional: keys that are known, and those from the environment, are served without it."""
-    secrets = Remembered(secrets_check(ports.secrets), ports.clock)
+    secrets = Remembered(secrets_check(ports.secrets, PRIVATE), ports.clock)
     store = Remembered(ports.store.ping, ports.clock)
     return lambda: Services(
         {"secrets": secrets()},

@@ -31,7 +31,7 @@ from shared.catalogue import Catalogue
 from shared.idempotency import IdempotencyKeys
 from shared.jobs.reading import JobReader
 from shared.keys.authentication import Authenticator
-from shared.keys.signing import SigningKeys
+from shared.keys.caller_keys import CallerSigningKey
 from shared.limits.admission import Admission
 from shared.limits.guesses import Guesses
 from shared.limits.policy import LimitPolicy
@@ -49,7 +49,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     telemetry.SECRETS_FAILING.set_function(lambda: ports.secrets.is_failing)
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
     guesses = Guesses(settings.invalid_keys_per_minute, ports.clock)
-    signer = CallerSigner(SigningKeys(ports.secrets), ports.clock, ports.identity)
+    signer = CallerSigner(CallerSigningKey(ports.secrets), ports.clock, ports.identity)
     catalogue = Catalogue.load(settings.models_file)
     router = Router(manifest.behind_the_gateway(settings))
     attempt = Attempt(settings, ports.upstream, ports.secrets, signer, ports.clock)

@@ -20,7 +20,7 @@ from shared.files.retention import Retention
 from shared.files.uploads import Uploads
 from shared.jobs.jobs import Jobs
 from shared.keys.authentication import Authenticator
-from shared.keys.signing import SigningKeys
+from shared.keys.caller_keys import PUBLIC, CallerVerifier
 from shared.limits.policy import LimitPolicy
 from shared.manifest import Route, Router
 from shared.money.policy import BudgetPolicy
@@ -70,7 +70,9 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     catalogue = Catalogue.load(settings.models_file)
     policy = LimitPolicy.of(settings, catalogue)
     system = _system_door(settings, ports, served)
-    door = Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy, system)
+    door = Door(
+        settings, CallerVerifier(ports.secrets, ports.clock), authenticator, ports.limiter, ports.clock, policy, system
+    )
     files = Files(ports.store, ports.blobs, ports.clock)
     uploads = Uploads(ports.store, ports.blobs, files, ports.clock)
     budgets = BudgetPolicy.of(settings, catalogue)
@@ -128,6 +130,6 @@ def _not_installed(package: str, incoming: Incoming) -> Reply:
 
 
 def _readiness(ports: Ports) -> Callable[[], Services]:
-    checks = {"store": ports.store.ping, "queue": ports.queue.ping, "secrets": secrets_check(ports.secrets)}
+    checks = {"store": ports.store.ping, "queue": ports.queue.ping, "secrets": secrets_check(ports.secrets, PUBLIC)}
     states = {name: Remembered(check, ports.clock) for name, check in checks.items()}
     return lambda: Services({name: state() for name, state in states.items()})

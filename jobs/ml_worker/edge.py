@@ -22,12 +22,13 @@ from shared.core.fairness import Owner
 from shared.core.queues import queue_named
 from shared.jobs.wakeups import WakeUp
 from shared.keys.authentication import require_scope
+from shared.keys.caller_token import WORKER, Call
 from shared.manifest import Route, Router
 from shared.money.policy import BudgetPolicy
 from shared.ports.clock import Clock
 from shared.settings import Settings
 from shared.web.asgi import CallerLeft, check_head, look_into, read_body, refuse_ambiguity
-from shared.web.door import Door
+from shared.web.door import Door, Entry, require_signed_body
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
 from shared.web.schemas.strict import Strict
@@ -132,13 +133,14 @@ class Edge:
         path = self._door.path(request.scope["path"])
         route, _ = self._router.find(request.method, path)
         facts.route = route.name
-        if route.scope:
-            await self._let_in(request, route, facts)
+        entry = await self._let_in(request, route, path, facts) if route.scope else None
         if route.kind == "system":
             return await self._page(request, path)
         declared = request.headers.get("content-length", "0").encode("latin-1")
         most, within_s = self._settings.max_body_bytes, self._settings.body_timeout_s
         content = await read_body(request.receive, declared, most, within_s)
+        if entry:
+            require_signed_body(entry, content)
         if route.name == TASKS_RUN.name:
             return await self._job(
                 WakeUp(**parse(WakeUpBody, content).model_dump()), request.headers.get("x-cloudtasks-queuename", "")
@@ -151,14 +153,16 @@ class Edge:
             raise NotFound
         return _sent(reply)
 
-    async def _let_in(self, request: Request, route: Route, facts: RequestFacts) -> None:
+    async def _let_in(self, request: Request, route: Route, path: str, facts: RequestFacts) -> Entry:
         headers, peer = caller.headers(request), request.client.host if request.client else ""
-        entry = self._door.remembered(headers, route.scope)
+        call = Call(WORKER, request.method, path, request.scope["query_string"].decode("latin-1"))
+        entry = self._door.remembered(headers, call, route.scope)
         if entry is None:  # a key may have to be looked up, and what knows it blocks
-            entry = await asyncio.to_thread(self._door.enter, headers, peer, route.scope)
+            entry = await asyncio.to_thread(self._door.enter, headers, peer, call, route.scope)
         facts.caller = entry.caller
         facts.reply_headers += entry.headers
         require_scope(entry.caller, route.scope)
+        return entry
 
     async def _job(self, wake_up: WakeUp, queue: str) -> Response:
         """Runs the job to its end, also when whoever woke it stops waiting."""

@@ -20,7 +20,7 @@ from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
 from shared.catalogue import Catalogue
 from shared.keys.authentication import Authenticator
-from shared.keys.signing import SigningKeys
+from shared.keys.caller_keys import PUBLIC, CallerVerifier
 from shared.limits.policy import LimitPolicy, tier_limits
 from shared.money.policy import BudgetPolicy
 from shared.readiness import Remembered, Services, secrets_check
@@ -112,12 +112,14 @@ def _door(settings: Settings, ports: Ports) -> Door:
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
     policy = LimitPolicy(tier_limits(settings.tier_limits))
     system = SystemDoor.from_settings(settings, ports.verifier, [settings.worker_url])
-    return Door(settings, SigningKeys(ports.secrets), authenticator, ports.limiter, ports.clock, policy, system)
+    return Door(
+        settings, CallerVerifier(ports.secrets, ports.clock), authenticator, ports.limiter, ports.clock, policy, system
+    )
 
 
 def _readiness(ports: Ports, model: ServedModel) -> Callable[[], Services]:
     """Store and queue are optional: a model answers without them, and jobs wait."""
-    secrets = Remembered(secrets_check(ports.secrets), ports.clock)
+    secrets = Remembered(secrets_check(ports.secrets, PUBLIC), ports.clock)
     store, queue = Remembered(ports.store.ping, ports.clock), Remembered(ports.queue.ping, ports.clock)
     return lambda: Services(
         {"model": model.state, "secrets": secrets()},

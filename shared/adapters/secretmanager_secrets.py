@@ -1,6 +1,6 @@
 """Secrets from Google Secret Manager, kept in memory and read again while they are in use.
 
-A name may carry a version, as in `OMNI_SIGNING_KEY/versions/3`; without one it means the latest. The client takes long
+A name may carry a version, as in `OMNI_KEY_PEPPER/versions/3`; without one it means the latest. The client takes long
 to import, so that is left to the first read. It speaks HTTP: the functions' server forks after the first secrets were
 read, and gRPC's threads do not survive that (one child in fifteen hung when it was tried).
 """

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.core import signing
 from shared.core.addresses import client_address
 from shared.core.errors import OmniError, Unauthenticated, Unavailable
 from shared.core.keys import Caller, Scope
 from shared.core.quota import Ticket
 from shared.keys.authentication import Authenticator, presented_key, require_network
-from shared.keys.signing import SigningKeys
+from shared.keys.caller_keys import CallerVerifier
+from shared.keys.caller_token import HEADER, Call, Verified, body_digest
 from shared.limits.admission import MOST_ERRANDS, Admission, Errand
 from shared.limits.guesses import Guesses
 from shared.limits.policy import LimitPolicy
@@ -31,13 +31,15 @@ class Entry:
     caller: Caller
     headers: list[tuple[str, str]]
     """For the answer: where the caller stands with its limits."""
+    body_digest: str | None = None
+    """Of the body that the gateway signed beside the caller; None when it signed none."""
 
 
 class Door:
     def __init__(
         self,
         settings: Settings,
-        signing_keys: SigningKeys,
+        verifier: CallerVerifier,
         authenticator: Authenticator,
         limiter: Limiter,
         clock: Clock,
@@ -48,13 +50,12 @@ class Door:
         stack."""
         self._internal = settings.run_as_internal
         self._trusted_proxies = settings.trusted_proxies
-        self._signing_keys = signing_keys
+        self._verifier = verifier
         self._authenticator = authenticator
         self._guesses = Guesses(settings.invalid_keys_per_minute, clock)
         self._admission = Admission(limiter, clock, policy)
         self._admitting = threading.Lock()
         self._on_errand = threading.Lock()
-        self._clock = clock
         self._system = system
 
     def path(self, path: str) -> str:
@@ -63,23 +64,24 @@ class Door:
             return path[len(INTERNAL_PREFIX) :]
         return path
 
-    def remembered(self, headers: Mapping[str, str], scope: Scope | None = None) -> Entry | None:
+    def remembered(self, headers: Mapping[str, str], call: Call, scope: Scope | None = None) -> Entry | None:
         """As `enter` for a caller whom the gateway signed, from memory alone; None when that cannot tell."""
         if self._system and scope is Scope.SYSTEM:
             return None
-        caller = self._signing_keys.remembered(headers.get(signing.HEADER, ""), self._clock.now())
-        return Entry(caller, []) if caller else None
+        verified = self._verifier.remembered(headers.get(HEADER, ""), call)
+        return _entry(verified) if verified else None
 
-    def enter(self, headers: Mapping[str, str], peer: str, scope: Scope | None = None) -> Entry:
+    def enter(self, headers: Mapping[str, str], peer: str, call: Call, scope: Scope | None = None) -> Entry:
         """The caller behind a request's headers (names in lower case, lines of one name joined by commas) and the
-        connection's other end, who asks for what needs that scope; Unauthenticated, PermissionDenied or RateLimited."""
+        connection's other end, who asks for what needs that scope; Unauthenticated, PermissionDenied or RateLimited.
+        A caller that the gateway signed is believed for the call that it was signed for."""
         if self._system and scope is Scope.SYSTEM:
             return Entry(self._system.enter(headers), [])
-        if signed := headers.get(signing.HEADER, ""):
-            caller = self._signing_keys.verify(signed, self._clock.now())
-            if caller is None:
-                raise Unauthenticated("The signed caller is malformed, forged or too old.")
-            return Entry(caller, [])
+        if token := headers.get(HEADER, ""):
+            verified = self._verifier.verify(token, call)
+            if verified is None:
+                raise Unauthenticated("The signed caller is not valid for this call.", code="invalid_caller")
+            return _entry(verified)
         if self._internal:
             raise Unauthenticated("This address is behind the gateway and needs a signed caller.")
         caller = self._identify(headers, peer)
@@ -127,3 +129,13 @@ class Door:
     def _standing(self, ticket: Ticket) -> list[tuple[str, str]]:
         ticket.close()
         return [(name.decode(), value.decode()) for name, value in self._admission.headers(ticket)]
+
+
+def require_signed_body(entry: Entry, body: bytes) -> None:
+    """Unauthenticated when the gateway signed another body."""
+    if entry.body_digest is not None and entry.body_digest != body_digest(body):
+        raise Unauthenticated("The signed caller is not valid for this body.", code="invalid_caller")
+
+
+def _entry(verified: Verified) -> Entry:
+    return Entry(verified.caller, [], verified.body)

@@ -12,12 +12,12 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from shared import manifest, telemetry
 from shared.core.errors import InvalidRequest, OmniError, PayloadTooLarge
-from shared.core.keys import Caller
 from shared.keys.authentication import require_scope
+from shared.keys.caller_token import Call
 from shared.manifest import Route, Router
 from shared.settings import Settings
 from shared.web.asgi import check_head
-from shared.web.door import Door
+from shared.web.door import Door, Entry, require_signed_body
 from shared.web.incoming import Incoming, UploadedFile, check_query, request_id
 from shared.web.reply import Reply
 from shared.web.system import SystemPages
@@ -61,7 +61,7 @@ class FlaskEdge:
                 return SYSTEM_PAGE, page
             route, params = self._router.find(request.method, path)
             route_name = route.name
-            return route_name, self._handle(request, route, params, request_id_)
+            return route_name, self._handle(request, route, path, params, request_id_)
         except OmniError as error:
             return route_name, _refused(error, request_id_)
         except Exception:  # The edge: whatever is left becomes a 500 in the one shape, and its story goes to the log.
@@ -72,23 +72,27 @@ class FlaskEdge:
         if request.method not in {"GET", "HEAD"}:
             return None
         if scope := self._page_scopes.get(path):
-            require_scope(self._door.enter(_headers(request), request.remote_addr or "").caller, scope)
+            call = _call(request, SYSTEM_PAGE, path)
+            require_scope(self._door.enter(_headers(request), request.remote_addr or "", call).caller, scope)
         return self._pages.answer(path, request.headers.get("if-none-match", ""))
 
-    def _handle(self, request: flask.Request, route: Route, params: dict[str, str], request_id_: str) -> Reply:
-        headers = _headers(request)
-        entry = self._door.enter(headers, request.remote_addr or "", route.scope)
+    def _handle(
+        self, request: flask.Request, route: Route, path: str, params: dict[str, str], request_id_: str
+    ) -> Reply:
+        headers, call = _headers(request), _call(request, route.name, path)
+        entry = self._door.enter(headers, request.remote_addr or "", call, route.scope)
         if not self._settings.run_as_internal:  # otherwise the gateway has counted it
             telemetry.TENANT_REQUESTS.labels(entry.caller.tenant, "", route.name).inc()
         try:
-            reply = self._served(request, route, entry.caller, params, request_id_)
+            reply = self._served(request, route, entry, params, request_id_)
         except OmniError as error:
             reply = _refused(error, request_id_)
         return replace(reply, headers=[*reply.headers, *entry.headers])
 
     def _served(
-        self, request: flask.Request, route: Route, caller: Caller, params: dict[str, str], request_id_: str
+        self, request: flask.Request, route: Route, entry: Entry, params: dict[str, str], request_id_: str
     ) -> Reply:
+        caller = entry.caller
         require_scope(caller, route.scope)
         headers, query = _headers(request), request.args.to_dict()
         check_query(route, query)
@@ -98,6 +102,7 @@ class FlaskEdge:
                 incoming = Incoming(route, caller, request_id_, params, query, headers, b"", form, files)
             else:
                 body = request.get_data(cache=False)
+                require_signed_body(entry, body)
                 incoming = Incoming(route, caller, request_id_, params, query, headers, body)
         with closing(request):  # the uploaded files
             return self._handlers[route.name](incoming)
@@ -117,6 +122,10 @@ def _refused(error: OmniError, request_id_: str) -> Reply:
     if error.status >= 500:
         log.error(error.message, extra={"fields": {"request_id": request_id_, "detail": error.detail}})
     return Reply.problem(error, request_id_)
+
+
+def _call(request: flask.Request, audience: str, path: str) -> Call:
+    return Call(audience, request.method, path, request.query_string.decode("latin-1"))
 
 
 def _scope(request: flask.Request) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from shared.adapters.system_clock import SystemClock
 from shared.core.queues import GPU_HI, GPU_LO
 from shared.ports.queue import Queue, Task
 from tests import cloud_tasks, google_identity, tasks_emulator
+from tests.caller_keys import SIGNING
 from tests.google_identity import ACCOUNT
 from tests.local.receiver import Receiver, receiving
 from tests.waiting import wait_until
@@ -35,7 +36,7 @@ class Delivering:
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Delivering]:
-    environment = os.environ | {"OMNI_STATE_DIR": str(folder), "OMNI_SIGNING_KEY": "signing", "OMNI_ENV": "local"}
+    environment = os.environ | {"OMNI_STATE_DIR": str(folder), **SIGNING, "OMNI_ENV": "local"}
     command = [sys.executable, "-m", "local.dispatcher"]
     process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stderr=subprocess.DEVNULL)
     try:

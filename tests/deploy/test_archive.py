@@ -13,12 +13,13 @@ import pytest
 
 from local import package
 from local.tools import UV
+from tests.caller_keys import SIGNING
 from tests.conftest import SECRETS, SETTINGS
 from tests.deploy.test_images import answer
 from tests.machine import free_port
 from tests.waiting import wait_until
 
-COMMON = {"OMNI_SIGNING_KEY": "signing", "OMNI_KEY_PEPPER": "pepper", "API_KEYS": "master-key-root-1"}
+COMMON = {**SIGNING, "OMNI_KEY_PEPPER": "pepper", "API_KEYS": "master-key-root-1"}
 KEY = {"authorization": "Bearer master-key-root-1"}
 
 

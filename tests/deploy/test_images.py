@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.caller_keys import SIGNING
 from tests.deploy import image
 from tests.machine import free_port
 from tests.waiting import wait_until
@@ -31,7 +32,7 @@ def answer(url: str, body: object = None, **headers: str) -> Any:
 def test_the_worker_on_cpus_is_built_and_answers(tmp_path: Path) -> None:
     worker = image.build(CHECKOUT / "jobs" / "ml_worker" / "Dockerfile.cpu", tmp_path / "image")
     base_url, log = f"http://127.0.0.1:{(port := free_port())}", tmp_path / "log"
-    settings = {"API_KEYS": "prod-key-acme-1", "OMNI_SIGNING_KEY": "signing", "RUN_AS_INTERNAL": "0"}
+    settings = {"API_KEYS": "prod-key-acme-1", **SIGNING, "RUN_AS_INTERNAL": "0"}
     settings |= {"OMNI_SYSTEM_ACCOUNTS": "tasks@example.com"}
     with worker.running(log, PORT=str(port), HOST="127.0.0.1", **settings) as process:
 

@@ -18,6 +18,7 @@ from shared.ports.store import Store
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
 from shared.settings import Settings
 from shared.wiring import Ports
+from tests.caller_keys import SIGNING
 from tests.fakes import FakeClock, FakeResponse, FakeStore, FakeUpstream
 
 CATALOGUE = """
@@ -38,7 +39,7 @@ upstreams = [{ url = "https://first.example/v1", api_key_env = "FIRST_KEY" }]
 """
 SECRETS = {
     "API_KEYS": "prod-key-acme-1,prod-key-acme-2,free-key-ann-1,master-key-root-1",
-    "OMNI_SIGNING_KEY": "signing",
+    **SIGNING,
     "OMNI_KEY_PEPPER": "pepper",
     "FIRST_KEY": "sk-first",
 }

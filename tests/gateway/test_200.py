@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from shared.core.signing import verify
+from shared.keys.caller_token import WORKER, Call
+from tests.caller_keys import caller_in
 from tests.fakes import FakeResponse
 from tests.gateway.conftest import CHAT, COMPLETION, World
 
@@ -25,7 +26,7 @@ def test_the_workers_request_is_the_callers_bytes(world: World) -> None:
 def test_the_worker_learns_who_is_asking(world: World) -> None:
     world.chat()
     signed = dict(world.upstream.requests[0].headers)["x-omni-caller"]
-    caller = verify(signed, b"signing", world.clock.now())
+    caller = caller_in(signed, Call(WORKER, "POST", "/v1/chat/completions"), world.clock)
     assert caller is not None
     assert caller.tenant == "acme"
 

@@ -20,6 +20,7 @@ from shared.adapters.file_blobs import FileBlobs
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Conflict
 from shared.idempotency import LEASE_S, Claim, IdempotencyKeys, KeyedRequest
+from tests.caller_keys import SIGNING
 from tests.fakes import FakeClock
 from tests.gateway.answers import WHOLE
 from tests.gateway.conftest import CATALOGUE, CHAT
@@ -91,7 +92,7 @@ class Gateway:
             "OMNI_STATE_DIR": str(folder),
             "OMNI_MODELS_FILE": str(folder / "models.toml"),
             "OMNI_WORKER_URL": model.url,
-            "OMNI_SIGNING_KEY": "signing",
+            **SIGNING,
             "API_KEYS": "prod-key-acme-1",
         }
         command = [FRAMEWORK, "--target", "gateway", "--asgi"]

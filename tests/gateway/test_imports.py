@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.caller_keys import SIGNING
+
 SERVER = {"click", "gunicorn", "packaging", "uvicorn", "uvicorn_worker"}
 """What the framework loads to serve, a moment later if not now."""
 BUDGET = SERVER | {
@@ -10,9 +12,10 @@ BUDGET = SERVER | {
     "prometheus_client", "shared", "sniffio", "starlette", "typing_extensions",
 }  # fmt: skip
 """`google` is the empty namespace that a path file makes; what could stand in it is refused below."""
-START = """
+START = f"""
 import os, sys
-os.environ.update(API_KEYS="prod-key-acme-1", OMNI_SIGNING_KEY="signing", OMNI_KEY_PEPPER="pepper")
+os.environ.update(API_KEYS="prod-key-acme-1", OMNI_KEY_PEPPER="pepper")
+os.environ.update({SIGNING!r})
 sys.path.insert(0, os.getcwd())
 import main
 main.gateway

@@ -18,6 +18,7 @@ from shared.adapters.sqlite_store import SqliteStore
 from shared.adapters.system_clock import SystemClock
 from shared.keys.memory import LOOK_AHEAD_S
 from shared.settings import Settings
+from tests.caller_keys import SIGNING
 from tests.conftest import SECRETS, SETTINGS
 from tests.machine import free_port
 from tests.managed_keys import PEPPER, KeyOffice
@@ -47,7 +48,7 @@ def gateway(state_dir: Path) -> Iterator[str]:
         "OMNI_ENV": "local",
         "OMNI_STATE_DIR": str(state_dir),
         "OMNI_LOG_LEVEL": "WARNING",
-        "OMNI_SIGNING_KEY": "signing",
+        **SIGNING,
         "OMNI_KEY_PEPPER": PEPPER.decode(),
         "HOST": "127.0.0.1",
         "PORT": str(port),

@@ -10,8 +10,9 @@ import pytest
 
 from functions.gateway import authenticate
 from shared.core.errors import Unavailable
-from shared.core.signing import verify
+from shared.keys.caller_token import Call
 from shared.ports.store import Document
+from tests.caller_keys import caller_in
 from tests.fakes import FakeClock, FakeResponse, FakeStore
 from tests.gateway.answers import WHOLE
 from tests.gateway.conftest import CHAT, World, problem
@@ -156,7 +157,8 @@ def test_404_also_when_the_answer_is_kept_from_another_key_of_the_tenant(world: 
 def test_functions_learn_which_models_the_key_may_use(world: World, office: KeyOffice) -> None:
     _, key = office.new(models=frozenset({"small"}))
     world.request("GET", "/v1/models", key)
-    caller = verify(dict(world.upstream.requests[0].headers)["x-omni-caller"], b"signing", world.clock.now())
+    token = dict(world.upstream.requests[0].headers)["x-omni-caller"]
+    caller = caller_in(token, Call("models_list", "GET", "/v1/models"), world.clock)
     assert caller is not None
     assert caller.models == frozenset({"small"})
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.core.signing import verify
+from shared.keys.caller_token import WORKER, Call
 from shared.settings import SettingsError
+from tests.caller_keys import OTHER_PRIVATE_KEY, OTHER_PUBLIC_KEY, caller_in
 from tests.fakes import FakeSecrets
 from tests.gateway.conftest import SECRETS, World, problem
 from tests.managed_keys import KeyOffice
@@ -47,11 +48,12 @@ def test_a_new_pepper_is_used_without_a_restart(world: World, secrets: FakeSecre
 
 def test_a_new_signing_key_is_used_within_the_life_of_a_signature(world: World, secrets: FakeSecrets) -> None:
     world.chat(KEY)
-    secrets.values["OMNI_SIGNING_KEY"] = "newer,signing"
+    secrets.values["OMNI_CALLER_PRIVATE_KEY"] = OTHER_PRIVATE_KEY
     secrets.grow_old()
     world.clock.advance(31)
     world.chat(KEY)
-    assert verify(sent(world, "x-omni-caller"), b"newer", world.clock.now())
+    call = Call(WORKER, "POST", "/v1/chat/completions")
+    assert caller_in(sent(world, "x-omni-caller"), call, world.clock, OTHER_PUBLIC_KEY)
 
 
 def test_a_new_upstream_key_is_used_without_a_restart(world: World, secrets: FakeSecrets) -> None:
@@ -100,7 +102,7 @@ def test_503_when_the_only_upstreams_key_is_not_there_and_nobody_else_is_blamed(
     assert world.chat(KEY, model="alone").status_code == 200
 
 
-@pytest.mark.parametrize("missing", [{"API_KEYS", "OMNI_KEY_PEPPER"}, {"OMNI_SIGNING_KEY"}])
+@pytest.mark.parametrize("missing", [{"API_KEYS", "OMNI_KEY_PEPPER"}, {"OMNI_CALLER_PRIVATE_KEY"}])
 def test_what_is_missing_at_the_start_is_named(tmp_path: Path, missing: set[str]) -> None:
     left = {name: value for name, value in SECRETS.items() if name not in missing}
     with pytest.raises(SettingsError) as refusal:

@@ -21,16 +21,17 @@ def test_the_secrets_of_a_folder_are_made_once(tmp_path: Path) -> None:
 def test_the_four_secrets_differ(tmp_path: Path) -> None:
     made = Credentials.made_once(tmp_path, numbered)
 
-    assert len({made.signing_key, made.key_pepper, made.master_key, made.webhook_key}) == 4
+    assert len({made.caller_private_key, made.key_pepper, made.master_key, made.webhook_key}) == 4
 
 
-def test_a_folder_from_before_webhooks_keeps_its_secrets_and_gets_one_more(tmp_path: Path) -> None:
+def test_an_older_folder_keeps_its_secrets_and_gets_those_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text('{"signing_key": "s", "key_pepper": "p", "master_key": "m"}')
 
     made = Credentials.made_once(tmp_path, numbered)
 
-    assert (made.signing_key, made.key_pepper, made.master_key) == ("s", "p", "m")
+    assert (made.key_pepper, made.master_key) == ("p", "m")
     assert made.webhook_key
+    assert made.caller_private_key
     assert Credentials.made_once(tmp_path, numbered) == made
 
 

@@ -13,8 +13,9 @@ from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.system_clock import SystemClock
 from shared.core.keys import SYSTEM
 from shared.core.queues import CPU, GPU_HI, GPU_LO, WEBHOOK
-from shared.core.signing import HEADER, verify
+from shared.keys.caller_token import HEADER, WORKER, Call
 from shared.ports.queue import Task
+from tests.caller_keys import SIGNING, caller_in
 from tests.local.receiver import Receiver, receiving
 from tests.waiting import wait_until
 
@@ -34,7 +35,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def start(folder: Path, slots: int = 8) -> subprocess.Popen[bytes]:
-    settings = {"OMNI_STATE_DIR": str(folder), "OMNI_SIGNING_KEY": "signing", "OMNI_WORKER_SLOTS": str(slots)}
+    settings = {"OMNI_STATE_DIR": str(folder), **SIGNING, "OMNI_WORKER_SLOTS": str(slots)}
     return subprocess.Popen(
         [sys.executable, "-m", "local.dispatcher"],
         cwd=CHECKOUT,
@@ -69,7 +70,7 @@ def test_a_task_is_posted_with_cloud_tasks_headers_and_a_signed_caller(
     assert (headers["x-cloudtasks-queuename"], headers["x-cloudtasks-taskname"]) == (GPU_LO, "a1")
     assert (headers["x-cloudtasks-taskretrycount"], headers["x-cloudtasks-taskexecutioncount"]) == ("0", "0")
     assert float(headers["x-cloudtasks-tasketa"]) == pytest.approx(CLOCK.now(), abs=60)
-    assert verify(headers[HEADER], b"signing", CLOCK.now()) == SYSTEM
+    assert caller_in(headers[HEADER], Call(WORKER, "POST", "/tasks/run"), CLOCK) == SYSTEM
 
 
 def test_a_task_that_was_answered_is_not_delivered_again(
@@ -202,4 +203,4 @@ def test_without_a_signing_key_it_does_not_start(tmp_path: Path) -> None:
         timeout=30,
     )
     assert done.returncode != 0
-    assert "OMNI_SIGNING_KEY" in done.stderr
+    assert "OMNI_CALLER_PRIVATE_KEY" in done.stderr

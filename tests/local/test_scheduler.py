@@ -16,6 +16,10 @@ START = datetime(2027, 1, 15, 8, 0, 30, tzinfo=UTC).timestamp()
 Answer = Callable[[OutgoingRequest], FakeResponse | UpstreamError]
 
 
+def _signed(url: str, body: bytes) -> tuple[str, str]:
+    return "x-omni-caller", "signed"
+
+
 class Enough(Exception):
     """The scene is over."""
 
@@ -39,7 +43,7 @@ def called(answer: Answer, cron: str, times: int, routes_url: str = "http://rout
             raise Enough
         clock.advance(seconds)
 
-    scheduler = Scheduler(routes_url, FakeUpstream(noted), clock, lambda: "signed", sleep)
+    scheduler = Scheduler(routes_url, FakeUpstream(noted), clock, _signed, sleep)
     with pytest.raises(ExceptionGroup) as ended:
         asyncio.run(scheduler.run([schedule(cron=cron)]))
     assert ended.group_contains(Enough)
@@ -84,7 +88,7 @@ def test_what_falls_into_a_long_call_is_left_out() -> None:
         clock.advance(seconds)
 
     with pytest.raises(ExceptionGroup):
-        asyncio.run(Scheduler("http://routes", FakeUpstream(slow), clock, str, sleep).run([schedule()]))
+        asyncio.run(Scheduler("http://routes", FakeUpstream(slow), clock, _signed, sleep).run([schedule()]))
     assert times == ["08:01", "08:04"]
 
 

@@ -8,6 +8,7 @@ from local.model_choice import ModelChoice
 from local.process import Program
 from local.stack import Stack
 from local.state_choice import StateChoice
+from tests.caller_keys import OTHER_PRIVATE_KEY, OTHER_PUBLIC_KEY, PRIVATE_KEY, PUBLIC_KEY
 
 MODEL = ModelChoice("small", "", Path("/models.toml"))
 
@@ -23,7 +24,7 @@ FIRESTORE = StateChoice(
 
 
 def programs(state: StateChoice = SQLITE, **inherited: str) -> dict[str, Program]:
-    credentials = Credentials("signing", "pepper", "master-key-local-1", "webhooks")
+    credentials = Credentials("pepper", "master-key-local-1", "webhooks", PRIVATE_KEY)
     stack = Stack(inherited, state, Path("/state"), Addresses(8080, 20001, 20002), credentials, MODEL)
     return {program.name: program for program in stack.programs()}
 
@@ -69,8 +70,18 @@ def test_keys_of_the_environment_work_beside_the_master_key() -> None:
     assert programs(API_KEYS="free-1")["gateway"].environment["API_KEYS"] == "master-key-local-1,free-1"
 
 
-def test_a_signing_key_of_the_environment_is_kept() -> None:
-    assert programs(OMNI_SIGNING_KEY="mine")["worker"].environment["OMNI_SIGNING_KEY"] == "mine"
+@pytest.mark.parametrize("name", ["routes", "worker"])
+def test_what_is_behind_the_gateway_can_verify_callers_and_make_none(name: str) -> None:
+    environment = programs(OMNI_CALLER_PRIVATE_KEY=OTHER_PRIVATE_KEY)[name].environment
+    assert environment["OMNI_CALLER_PUBLIC_KEYS"] == OTHER_PUBLIC_KEY
+    assert environment.keys().isdisjoint({"OMNI_CALLER_PRIVATE_KEY", "API_KEYS"})
+
+
+def test_keys_that_sign_callers_are_the_folders_own_unless_the_environment_has_some() -> None:
+    assert programs()["gateway"].environment["OMNI_CALLER_PRIVATE_KEY"] == PRIVATE_KEY
+    assert programs()["worker"].environment["OMNI_CALLER_PUBLIC_KEYS"] == PUBLIC_KEY
+    several = programs(OMNI_CALLER_PUBLIC_KEYS=PUBLIC_KEY + OTHER_PUBLIC_KEY)["worker"]
+    assert several.environment["OMNI_CALLER_PUBLIC_KEYS"] == PUBLIC_KEY + OTHER_PUBLIC_KEY
 
 
 def test_a_stray_debug_variable_does_not_reach_the_functions_framework() -> None:

@@ -1,26 +1,29 @@
 """All route functions on the embedded adapters, behind Flask as the Functions Framework puts them."""
 
+import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import flask
 import pytest
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from functions.routes.main import build
 from shared import manifest
 from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.core.keys import GRANTABLE_SCOPES, SYSTEM, Caller, Scope, Tier
-from shared.core.signing import HEADER, sign
+from shared.keys.caller_token import HEADER
 from shared.settings import Settings
 from shared.wiring import Ports
+from tests.caller_keys import SIGNING, function_token
 from tests.fakes import FakeVerifier
 from tests.google_identity import ACCOUNT
 
 MODELS = Path(manifest.__file__).parent.parent / "models.toml"
 SECRETS = {
     "API_KEYS": "prod-key-acme-1,free-key-ann-1,master-key-root-1",
-    "OMNI_SIGNING_KEY": "signing",
+    **SIGNING,
     "OMNI_KEY_PEPPER": "pepper",
     "OMNI_WEBHOOK_KEY": "webhooks",
 }
@@ -49,11 +52,20 @@ class Routes:
 
     def call(self, method: str, path: str, caller: Caller | None = None, **options: Any) -> TestResponse:
         headers = options.pop("headers", {})
+        if "json" in options:  # as bytes, since they are signed
+            options |= {"data": json.dumps(options.pop("json")), "content_type": "application/json"}
         if caller is SYSTEM:
             headers["authorization"] = "Bearer token"
         elif caller:
-            headers[HEADER] = sign(caller, b"signing", self.ports.clock.now())
+            headers[HEADER] = self.signed(method, path, caller, **options)
         return self._client.open(path, method=method, headers=headers, **options)
+
+    def signed(self, method: str, path: str, caller: Caller, **options: Any) -> str:
+        """What the gateway would send along."""
+        options.pop("environ_overrides", None)
+        request = EnvironBuilder(path, method=method, **options).get_request()
+        url = "?".join(filter(None, [quote(request.path), request.query_string.decode("latin-1")]))
+        return function_token(caller, method, url, self.ports.clock.now(), body=request.get_data())
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import httpx
 
+from tests.caller_keys import SIGNING
 from tests.conftest import SECRETS, SETTINGS
 from tests.gateway.answers import DONE, STREAM, WHOLE
 from tests.machine import free_port
@@ -172,7 +173,7 @@ def environment(folder: Path, behind_url: str, port: int, catalogue: Path) -> di
         "OMNI_WORKER_URL": behind_url,
         "OMNI_ROUTES_URL": behind_url,
         "API_KEYS": f"{KEY},{MASTER}",
-        "OMNI_SIGNING_KEY": "signing-secret-1",
+        **SIGNING,
         "OMNI_KEY_PEPPER": "pepper",
         "UPSTREAM_KEY": "sk-upstream-1",
         "HOST": "127.0.0.1",

@@ -17,6 +17,7 @@ from shared import manifest
 from shared.adapters.sqlite_store import SqliteStore
 from shared.adapters.system_clock import SystemClock
 from shared.telemetry import JsonLines
+from tests.caller_keys import PRIVATE_KEY
 from tests.managed_keys import KeyOffice
 from tests.security import gateway
 from tests.security.gateway import Behind, Gateway, completion
@@ -24,7 +25,7 @@ from tests.waiting import wait_until
 
 PROMPT = "the-aunt-hid-it-below-the-oak-7f3"
 STATIC = "prod-key-acme-planted4711"
-SIGNING, UPSTREAM_KEY = "signing-planted4711", "sk-planted4711"
+SIGNING, UPSTREAM_KEY = PRIVATE_KEY.splitlines()[1], "sk-planted4711"
 ROUTES = [route for route in manifest.load() if route.kind != "schedule"]
 
 
@@ -92,7 +93,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         gateway.running(
             folder,
             API_KEYS=STATIC,
-            OMNI_SIGNING_KEY=SIGNING,
             UPSTREAM_KEY=UPSTREAM_KEY,
             OMNI_LOG_LEVEL="DEBUG",
             OMNI_SLOW_REQUEST_S="0",

@@ -14,13 +14,15 @@ from functions.gateway.upstream_errors import from_answer
 from shared.catalogue import Catalogue, CatalogueError
 from shared.core.addresses import client_address, is_public
 from shared.core.errors import InvalidRequest, OmniError, Unauthenticated
-from shared.core.signing import sign, verify
 from shared.keys.authentication import presented_key
+from shared.keys.caller_token import WORKER, Call
 from shared.limits.policy import tier_limits
 from shared.manifest import Router, load
 from shared.settings import Settings, SettingsError
 from shared.web.incoming import page_size, request_id
 from shared.web.validation import decode
+from tests.caller_keys import caller_in, signed
+from tests.fakes import FakeClock
 from tests.routes.conftest import ACME
 
 JSON = st.recursive(
@@ -71,18 +73,22 @@ def test_an_upstreams_refusal_becomes_one_of_ours(status: int, content: bytes, r
     assert error.message
 
 
+CALL = Call(WORKER, "POST", "/v1/chat/completions")
+
+
 @given(st.text(max_size=300) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
 def test_a_signature_that_was_not_made_is_nobodys(value: str) -> None:
-    assert verify(value, b"signing", 1_800_000_000.0) is None
+    assert caller_in(value, CALL, FakeClock()) is None
 
 
 @given(st.data())
 def test_a_signature_with_a_byte_changed_is_nobodys(data: st.DataObject) -> None:
-    signed = sign(ACME, b"signing", 1_800_000_000.0)
-    assert verify(signed, b"signing", 1_800_000_000.0)
-    at = data.draw(st.integers(0, len(signed) - 1))
-    other = data.draw(st.characters(max_codepoint=255).filter(lambda each: each != signed[at]))
-    assert verify(signed[:at] + other + signed[at + 1 :], b"signing", 1_800_000_000.0) is None
+    clock = FakeClock()
+    token = signed(ACME, CALL, clock.now())
+    assert caller_in(token, CALL, clock) == ACME
+    at = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters(max_codepoint=255).filter(lambda each: each != token[at]))
+    assert caller_in(token[:at] + other + token[at + 1 :], CALL, clock) is None
 
 
 @given(HEADER, HEADER)

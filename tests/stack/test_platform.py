@@ -1,5 +1,6 @@
 """As in production: Cloud Tasks wakes the worker, which believes nobody but the platform. Google is on local ports."""
 
+import json
 import os
 import secrets
 import subprocess
@@ -14,9 +15,10 @@ import httpx
 import pytest
 
 from bench import stream_upstream
-from shared.core.keys import Caller, Scope, Tier
-from shared.core.signing import HEADER, sign
+from shared.core.keys import SYSTEM, Caller, Scope, Tier
+from shared.keys.caller_token import HEADER, WORKER, Call
 from tests import cloud_tasks, google_identity
+from tests.caller_keys import SIGNING, function_token, signed
 from tests.cloud_tasks import CloudTasks
 from tests.conftest import SECRETS, SETTINGS
 from tests.google_identity import ACCOUNT, Google
@@ -26,7 +28,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.stack
 CHECKOUT = Path(__file__).resolve().parents[2]
 FRAMEWORK = str(Path(sys.executable).with_name("functions-framework"))
-SIGNING_KEY = secrets.token_hex(16)
 CALLER = Caller("k", "acme", Tier.PREMIUM, frozenset({Scope.JOBS}), 0)
 JOB = {
     "task": "chat_completions",
@@ -44,8 +45,10 @@ class Platform:
         self.routes_url, self.worker_url = routes_url, worker_url
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {HEADER: sign(CALLER, SIGNING_KEY.encode(), time.time())}
-        return httpx.request(method, f"{self.routes_url}/internal{path}", headers=headers, timeout=30, **options)
+        body = json.dumps(options.pop("json")).encode() if "json" in options else b""
+        headers = {HEADER: function_token(CALLER, method, path, time.time(), body=body)}
+        url = f"{self.routes_url}/internal{path}"
+        return httpx.request(method, url, headers=headers, content=body, timeout=30, **options)
 
     def job(self, job_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ask("GET", f"/api/v1/jobs/{job_id}").json()
@@ -67,7 +70,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             "RUN_AS_INTERNAL": "1",
             "HOST": "127.0.0.1",
             "OMNI_STATE_DIR": str(folder),
-            "OMNI_SIGNING_KEY": SIGNING_KEY,
+            **SIGNING,
             "OMNI_KEY_PEPPER": secrets.token_hex(16),
             "OMNI_PROJECT": "test-project",
             "OMNI_QUEUE": "cloudtasks",
@@ -130,13 +133,13 @@ def test_only_the_platform_wakes_the_worker_and_runs_schedules(platform: Platfor
             platform.call(url, google.token(audience).rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE", body) == 401
         )
         assert platform.call(url, "nonsense", body) == 401
-    signed = {HEADER: sign(CALLER, SIGNING_KEY.encode(), time.time())}
-    assert httpx.post(tasks, headers=signed, json=wake_up, timeout=30).status_code == 401
+    headers = {HEADER: signed(SYSTEM, Call(WORKER, "POST", "/tasks/run"), time.time())}
+    assert httpx.post(tasks, headers=headers, json=wake_up, timeout=30).status_code == 401
 
 
 def test_production_does_not_start_without_accounts(tmp_path: Path) -> None:
     inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS | SECRETS}
-    environment = inherited | {"OMNI_STATE_DIR": str(tmp_path), "OMNI_SIGNING_KEY": "k", "RUN_AS_INTERNAL": "1"}
+    environment = inherited | {"OMNI_STATE_DIR": str(tmp_path), **SIGNING, "RUN_AS_INTERNAL": "1"}
     command = [sys.executable, "-m", "jobs.ml_worker.main"]
     done = subprocess.run(
         command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False

@@ -11,7 +11,7 @@ from tests.terraform.program import Plan, Resource
 FUNCTIONS = [route for route in manifest.load() if route.kind not in {"inference", "stream"}]
 OF_JOBS = {route.name for route in FUNCTIONS if route.scope in {"jobs", "system"}}
 HANDLERS = Path(__file__).parent.parent.parent / "functions" / "routes"
-CHECKING = {"API_KEYS", "OMNI_SIGNING_KEY", "OMNI_KEY_PEPPER"}
+CHECKING = {"API_KEYS", "OMNI_KEY_PEPPER"}
 DIRECT = {"models_list", "models_get", "jobs_create"}
 
 
@@ -40,7 +40,7 @@ def test_a_function_has_what_its_row_says(plan: Plan) -> None:
 
 def test_a_function_behind_the_gateway_reads_its_own_secrets_only(smallest: Plan) -> None:
     for route in FUNCTIONS:
-        assert secrets(smallest.functions()[route.name]) == {"OMNI_SIGNING_KEY", *route.secrets}
+        assert secrets(smallest.functions()[route.name]) == {"OMNI_CALLER_PUBLIC_KEYS", *route.secrets}
 
 
 def test_a_function_that_faces_the_public_checks_keys_itself(whole: Plan) -> None:
@@ -49,6 +49,11 @@ def test_a_function_that_faces_the_public_checks_keys_itself(whole: Plan) -> Non
         faces_public = route.name in DIRECT
         assert function.service["environment_variables"]["RUN_AS_INTERNAL"] == ("0" if faces_public else "1")
         assert (secrets(function) >= CHECKING) is faces_public
+
+
+def test_the_gateway_alone_reads_the_key_that_signs_callers(plan: Plan) -> None:
+    readers = {each.key for each in plan.of("google_secret_manager_secret_iam_member")}
+    assert {key for key in readers if key.endswith("/OMNI_CALLER_PRIVATE_KEY")} == {"gateway/OMNI_CALLER_PRIVATE_KEY"}
 
 
 def test_what_is_mounted_may_be_read_and_nothing_else(plan: Plan) -> None:

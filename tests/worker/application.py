@@ -15,11 +15,12 @@ from shared.adapters.environment_secrets import EnvironmentSecrets
 from shared.ports.upstream import OutgoingRequest, UpstreamError
 from shared.settings import Settings
 from shared.wiring import Ports
+from tests.caller_keys import SIGNING
 from tests.fakes import FakeClock, FakeResponse, FakeUpstream
 from tests.google_identity import ACCOUNT
 
 KEY = "prod-key-acme-1"
-SECRETS = {"API_KEYS": f"{KEY},free-key-ann-1", "OMNI_SIGNING_KEY": "signing", "OMNI_KEY_PEPPER": "pepper"}
+SECRETS = {"API_KEYS": f"{KEY},free-key-ann-1", "OMNI_KEY_PEPPER": "pepper", **SIGNING}
 MODEL = "big"
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import openai
 
+from tests.caller_keys import SIGNING
 from tests.conftest import SECRETS, SETTINGS
 from tests.engine_under_test import START_S
 from tests.google_identity import ACCOUNT
@@ -35,7 +36,7 @@ class RunningWorker:
             "PORT": str(port),
             "OMNI_STATE_DIR": str(state_dir),
             "API_KEYS": KEY,
-            "OMNI_SIGNING_KEY": "signing",
+            **SIGNING,
             "OMNI_SYSTEM_ACCOUNTS": ACCOUNT,
             "OMNI_KEY_PEPPER": "pepper",
             **settings,

@@ -8,9 +8,12 @@ import pytest
 
 from jobs.ml_worker.engines import events
 from jobs.ml_worker.engines.engine import Running
-from shared.core import keys, signing
+from shared.core import keys
 from shared.core.keys import Caller, Scope, Tier
+from shared.keys.caller_token import HEADER, WORKER, Call
 from shared.web import sse
+from tests import caller_keys
+from tests.caller_keys import OTHER_PRIVATE_KEY, PRIVATE_KEY
 from tests.fakes import FakeResponse
 from tests.worker.application import CHAT, MODEL, Application, FakeEngine, problem
 
@@ -24,9 +27,13 @@ def app(tmp_path: Path) -> Application:
     return Application(tmp_path, run_as_internal=True, environment="local")
 
 
-def signed(app: Application, caller: Caller, path: str, key: bytes = b"signing", **options: Any) -> httpx.Response:
-    header = signing.sign(caller, key, app.clock.now())
-    return app.request("POST", path, None, headers={signing.HEADER: header}, **options)
+def signed(app: Application, caller: Caller, path: str, key: str = PRIVATE_KEY, **options: Any) -> httpx.Response:
+    return app.request("POST", path, None, headers={HEADER: token(app, caller, path, key)}, **options)
+
+
+def token(app: Application, caller: Caller, path: str, key: str = PRIVATE_KEY, audience: str = WORKER) -> str:
+    call = Call(audience, "POST", path.removeprefix("/internal"))
+    return caller_keys.signed(caller, call, app.clock.now(), private_key=key)
 
 
 def test_the_signed_caller_is_believed_and_not_limited(app: Application) -> None:
@@ -36,7 +43,13 @@ def test_the_signed_caller_is_believed_and_not_limited(app: Application) -> None
 
 def test_401_for_anyone_else(app: Application) -> None:
     assert problem(app.request("POST", PATH, json=CHAT))[0] == 401
-    assert problem(signed(app, ANN, PATH, key=b"forged", json=CHAT))[0] == 401
+    assert problem(signed(app, ANN, PATH, key=OTHER_PRIVATE_KEY, json=CHAT))[0] == 401
+
+
+def test_401_for_a_caller_that_was_signed_for_another_path_or_receiver(app: Application) -> None:
+    for elsewhere in (token(app, ANN, "/v1/completions"), token(app, ANN, PATH, audience="jobs_create")):
+        refused = app.request("POST", PATH, None, headers={HEADER: elsewhere}, json=CHAT)
+        assert problem(refused)[:2] == (401, "invalid_caller")
 
 
 def test_system_pages_need_no_caller(app: Application) -> None:
@@ -54,8 +67,8 @@ def test_400_for_a_wake_up_without_its_number(app: Application) -> None:
 
 
 def test_the_caller_s_request_id_comes_back(app: Application) -> None:
-    header = signing.sign(ANN, b"signing", app.clock.now())
-    response = app.request("POST", PATH, None, headers={signing.HEADER: header, "x-request-id": "mine-1"}, json=CHAT)
+    headers = {HEADER: token(app, ANN, PATH), "x-request-id": "mine-1"}
+    response = app.request("POST", PATH, None, headers=headers, json=CHAT)
     assert response.headers["x-request-id"] == "mine-1"
     assert problem(response)[0] == 501
 
