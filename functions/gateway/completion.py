@@ -145,7 +145,10 @@ def _whole(choice: Json) -> Json:
         return choice
     for call in delta.get("tool_calls") or ():
         del call["index"]
-    return {"index": choice.pop("index"), "message": {"role": "assistant", "content": None, **delta}, **choice}
+    message = {"role": "assistant", "content": None, "refusal": None, "annotations": [], **delta}
+    if delta.get("tool_calls") and not message["content"]:
+        message["content"] = None
+    return {"index": choice.pop("index"), "message": message, **choice}
 
 
 def _join(name: str, pieces: Sequence[Any]) -> Any:
@@ -184,18 +187,20 @@ def _join_numbered(items: Sequence[Any]) -> list[Json]:
 
 
 def _pieces(choice: Json) -> Iterator[Json]:
-    """A choice in two pieces: all that it says, and that it has finished."""
+    """A choice in pieces: who speaks, all that it says, and that it has finished."""
     nothing: Json = {"text": ""}
     said = dict(choice)
-    if choice.get("message"):
+    if message := said.pop("message", None):
         nothing = {"delta": {}}
-        said["delta"] = _delta(said.pop("message"))
+        opening = {"role": "assistant", "content": None if message.get("content") is None else "", "refusal": None}
+        yield {"index": choice.get("index", 0), "delta": opening, "logprobs": None, "finish_reason": None}
+        said["delta"] = _delta(message)
     yield {**said, "finish_reason": None}
     yield {"index": choice.get("index", 0), **nothing, "logprobs": None, "finish_reason": choice["finish_reason"]}
 
 
 def _delta(message: Json) -> Json:
-    delta = {name: value for name, value in message.items() if value is not None}
+    delta = {name: value for name, value in message.items() if value not in (None, []) and name != "role"}
     if calls := delta.get("tool_calls"):
         delta["tool_calls"] = [{"index": position, **call} for position, call in enumerate(calls)]
     return delta

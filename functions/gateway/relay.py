@@ -1,5 +1,6 @@
 """An upstream's answer on its way to the caller: whole, or part by part as it arrives."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ PASSED_BACK = (
 )
 
 
+EVENT_END = re.compile(rb"(?<=[^{])}(\r?\n\r?\n)")
 MOST_WHOLE_BYTES = 1024 * 1024
 
 
@@ -134,11 +136,11 @@ def settle_usage(exchange: Exchange, *, ended: bool) -> None:
 
 
 async def _pass_on(exchange: Exchange, block: bytes) -> None:
-    passed = recorded = block
     if usage.MARK in block:
         passed, recorded = _noted(exchange, block)
     else:
         exchange.tally.take(block)
+        passed = recorded = _completed(exchange, block)
     if passed:
         await exchange.write(passed, more=True, recorded=None if recorded is passed else recorded)
 
@@ -150,13 +152,20 @@ async def _tell_cost(exchange: Exchange) -> None:
         await exchange.write(comment(told), more=True, recorded=b"")
 
 
+def _completed(exchange: Exchange, block: bytes) -> bytes:
+    """Events without usage, for a caller who has asked for it: OpenAI's say so."""
+    if not (exchange.asked and exchange.asked.wants_usage) or b'"error"' in block:
+        return block
+    return EVENT_END.sub(rb',"usage":null}\1', block)
+
+
 def _noted(exchange: Exchange, block: bytes) -> tuple[bytes, bytes]:
     """The block's events for the caller, once their usage has been read, and for whoever is given them later."""
     passed, recorded = [], []
     for event in sse.events(block):
         if not _tells_only_usage(exchange, event):
-            passed.append(event)
-            recorded.append(event)
+            passed.append(event if usage.MARK in event else _completed(exchange, event))
+            recorded.append(passed[-1])
         elif exchange.asked and exchange.asked.wants_usage:
             passed.append(_with_cost(exchange, event))
             recorded.append(event)

@@ -14,7 +14,12 @@ WHOLE: dict[str, Any] = {
     "created": 1_800_000_000,
     "model": "small",
     "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": "Hello."}, "logprobs": None, "finish_reason": "stop"}
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello.", "refusal": None, "annotations": []},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
     ],
     "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
 }
@@ -38,6 +43,8 @@ STREAM = [
     event({"content": "lo."}),
     event({}, "stop"),
 ]
+ASKED_STREAM = [part.removesuffix(b"}\n\n") + b',"usage":null}\n\n' for part in STREAM]
+"""As a caller gets it who has asked for the usage."""
 USAGE = event(usage=WHOLE["usage"])
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionChunk
 
 from functions.gateway.completion import from_stream, from_whole, stream_ended_well, to_stream
+from shared.web.sse import payloads
 from tests.gateway.answers import DONE, STREAM, USAGE, WHOLE, event, sse
 
 TOOLS: dict[str, Any] = WHOLE | {
@@ -17,6 +19,8 @@ TOOLS: dict[str, Any] = WHOLE | {
             "message": {
                 "role": "assistant",
                 "content": None,
+                "refusal": None,
+                "annotations": [],
                 "tool_calls": [
                     {"id": "a", "type": "function", "function": {"name": "sum", "arguments": '{"of":[1,2]}'}},
                     {"id": "b", "type": "function", "function": {"name": "now", "arguments": "{}"}},
@@ -76,6 +80,16 @@ def test_an_answer_told_as_a_stream_is_the_same_answer(answer: dict[str, Any]) -
     assert from_stream(to_stream(answer, with_usage=True)) == answer
     without = {name: value for name, value in answer.items() if name != "usage"}
     assert from_stream(to_stream(answer, with_usage=False)) == without
+
+
+@pytest.mark.parametrize("answer", [WHOLE, TOOLS, TWO], ids=["chat", "tools", "two choices"])
+def test_an_answer_told_as_a_stream_is_of_openais_schema(answer: dict[str, Any]) -> None:
+    parts = [json.loads(payload) for payload in payloads(to_stream(answer, with_usage=True)) if payload != b"[DONE]"]
+    for part in parts:
+        ChatCompletionChunk.model_validate(part, strict=True)
+    assert [part["usage"] for part in parts[:-1]] == [None] * (len(parts) - 1)
+    content = None if answer is TOOLS else ""
+    assert parts[0]["choices"][0]["delta"] == {"role": "assistant", "content": content, "refusal": None}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from shared.ports.upstream import TimedOut
 from shared.redis import connect
 from shared.web.asgi import Message
 from tests.fakes import FakeResponse
-from tests.gateway.answers import STREAM, answer, tokens_out
+from tests.gateway.answers import ASKED_STREAM, STREAM, answer, tokens_out
 from tests.gateway.calls import Call, GatedUpstream, bare_exchange, never, until
 from tests.gateway.conftest import World
 from tests.redis_server import running
@@ -50,9 +50,9 @@ def test_a_follower_gets_the_parts_of_a_stream_as_they_come(tmp_path: Path) -> N
         upstream.gate.release()
         await until(lambda: leader.parts, "the first part comes")
         late = Call(world, STREAMED)
-        await until(lambda: late.parts == STREAM[:1], "a late caller gets what was said before")
+        await until(lambda: late.parts == ASKED_STREAM[:1], "a late caller gets what was said before")
         upstream.gate.release()
-        await until(lambda: late.parts == leader.parts == STREAM[:2], "both get the next part")
+        await until(lambda: late.parts == leader.parts == ASKED_STREAM[:2], "both get the next part")
         upstream.open()
         assert (await late.done()).body == (await leader.done()).body
 
@@ -140,7 +140,7 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event_for_all(tmp_path: Pat
         upstream.open()
         for call in calls:
             await call.done()
-            assert call.parts[:2] == STREAM[:2]
+            assert call.parts[:2] == ASKED_STREAM[:2]
             assert b'"upstream_timeout"' in call.parts[2]
 
     asyncio.run(run())
