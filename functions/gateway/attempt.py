@@ -32,6 +32,7 @@ from shared.ports.upstream import (
 )
 from shared.settings import Settings
 from shared.surfaces.request import InferenceRequest
+from shared.surfaces.tally import AnswerTally
 from shared.web.asgi import look_into
 from shared.web.door import INTERNAL_PREFIX
 
@@ -106,6 +107,7 @@ class Attempt:
         try:
             request = await self._prepared(call, target)
             call.exchange.sent_at = self.clock.monotonic()
+            call.exchange.tally = AnswerTally(is_own=target.is_worker)
             async with self.upstream.send(request) as response:
                 if response.status < 400:
                     answers()

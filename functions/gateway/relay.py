@@ -81,7 +81,7 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock, kee
         await exchange.begin(response.status, passed_back(response))
     first, done, told = True, False, False
     async for block in sse.blocks(response.chunks()):
-        if first:
+        if first and b"data:" in block:
             telemetry.FIRST_TOKEN.labels(exchange.model).observe(clock.monotonic() - exchange.started)
             if keep_alive:
                 keep_alive.stop()
@@ -163,6 +163,8 @@ def _noted(exchange: Exchange, block: bytes) -> tuple[bytes, bytes]:
     """The block's events for the caller, once their usage has been read, and for whoever is given them later."""
     passed, recorded = [], []
     for event in sse.events(block):
+        if exchange.tally.take_comment(event):
+            continue
         if not _tells_only_usage(exchange, event):
             passed.append(event if usage.MARK in event else _completed(exchange, event))
             recorded.append(passed[-1])

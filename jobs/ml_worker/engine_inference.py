@@ -40,7 +40,7 @@ class EngineInference:
         elif isinstance(request, CompletionRequest):
             planned = plan.text(request, loaded.running, most)
         if self._settings.run_as_internal:  # the gateway counts, and tells those callers who want to know
-            planned = replace(planned, include_usage=True, null_usage=False)
+            planned = replace(planned, include_usage=True, null_usage=False, reports_usage=True)
         return planned, Answer(planned, loaded, owner, self._clock.now())
 
     async def complete(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.surfaces.usage import NOT_JSON, NOTHING, Usage
+from shared.surfaces.usage import NOT_JSON, NOTHING, Usage, read
 from shared.web import sse
 
 BYTES_PER_TOKEN = 4
@@ -75,12 +75,14 @@ _text = msgspec.json.Decoder(str).decode
 class AnswerTally:
     """Of one answer, whole or streamed."""
 
-    __slots__ = ("_bytes", "_events", "counts_events_only", "usage")
+    __slots__ = ("_bytes", "_events", "is_own", "reports_as_it_goes", "usage")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_own: bool = False) -> None:
         self.usage: Usage = NOTHING
-        self.counts_events_only = False
-        """Whether the server sends an event for each token, or else reports its usage."""
+        self.is_own = is_own
+        """Whether the platform's own worker answers, whose comments are believed."""
+        self.reports_as_it_goes = False
+        """Whether it has reported usage in one: then it does so for all that is not an event a token."""
         self._events = 0
         self._bytes = 0
         """Both since usage was last reported."""
@@ -96,6 +98,14 @@ class AnswerTally:
     def take_whole(self, body: bytes) -> None:
         """Counts an answer in one piece; of one whose texts stand in no known place, all of it."""
         self._bytes += generated_bytes(body) or len(body)
+
+    def take_comment(self, comment: bytes) -> bool:
+        """Notes the usage that the platform's own worker reports in a comment; whether it is such a one."""
+        if not self.is_own or not comment.startswith(b":") or (reported := read(comment[1:])) is None:
+            return False
+        self.reports_as_it_goes = True
+        self.note(reported)
+        return True
 
     def note(self, usage: Usage) -> None:
         """The server reports the usage of all that came until now."""
@@ -122,7 +132,7 @@ class AnswerTally:
     def output(self) -> int:
         """Tokens generated: those reported, and those that came since or were never reported."""
         unreported = self._events
-        if self._bytes and not self.counts_events_only:
+        if self._bytes and not self.reports_as_it_goes:
             unreported = max(self._events, self._bytes // BYTES_PER_TOKEN, 1)
         return (self.usage.output or 0) + unreported
 

@@ -102,3 +102,19 @@ def test_an_event_of_usage_tells_the_cost_of_all_that_came(world: World) -> None
     response = world.chat(**WITH_USAGE)
     assert events(response.content)[-1]["usage"]["cost_usd"] == float(USED)
     assert f": x-omni-cost-usd: {USED}\n" in response.text
+
+
+REPORT = b': {"usage":{"prompt_tokens":100,"completion_tokens":40,"total_tokens":140}}\n\n'
+
+
+def test_what_our_worker_reports_meanwhile_is_charged_and_kept_from_the_caller(world: World) -> None:
+    before = charged()
+    world.answers(lambda _: FakeResponse.stream(REPORT, MANY + REPORT, MANY, BrokenOff("reset")))
+    assert b"prompt_tokens" not in world.chat(stream=True).content
+    assert charged() - before == pytest.approx(0.000200 + 0.000410)
+
+
+def test_a_report_in_a_comment_of_another_server_is_a_comment(tmp_path: Path) -> None:
+    text = PRICED.replace('id = "elsewhere"', 'id = "elsewhere"\nprice = { output = 10 }')
+    world = World(tmp_path, models_file=catalogue(tmp_path, text))
+    assert streamed_cost(world, REPORT, MANY, DONE, model="elsewhere") == "0.002"

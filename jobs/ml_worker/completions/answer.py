@@ -11,7 +11,7 @@ from jobs.ml_worker.completions.assembly import assemblies
 from jobs.ml_worker.completions.merge import merged
 from jobs.ml_worker.completions.plan import Plan
 from jobs.ml_worker.completions.shape import Event, Shape
-from jobs.ml_worker.completions.usage import Usage
+from jobs.ml_worker.completions.usage import Usage, UsageComments
 from jobs.ml_worker.engines import events
 from jobs.ml_worker.engines.client import CHAT, EngineClient, fewest_tokens, most_tokens, prompt_field
 from jobs.ml_worker.engines.engine import Running
@@ -74,8 +74,10 @@ class Answer:
     async def stream(self) -> AsyncGenerator[bytes]:
         """Server-sent events, in blocks of whole ones; an error before the first block is one of the request."""
         async with aclosing(self._relayed() if self._plan.passes_through else self._encoded()) as blocks:
+            comments = UsageComments(self.usage) if self._plan.reports_usage else None
             async for block in blocks:
-                yield block
+                if told := comments.added(block) if comments else block:
+                    yield told
         if self._plan.include_usage:
             yield events.encoded({**self._head, "choices": [], "usage": self.usage.body()})
         yield sse.LAST
@@ -84,7 +86,8 @@ class Answer:
         """The one call's events as they come; only those that are not plain are looked into."""
         shape = Shape(self._plan, 0, self.usage, events_are_plain=self._model.running.events_are_plain)
         async with self._call(0) as blocks:
-            async for block in blocks:
+            async for whole in blocks:
+                block = shape.counted(whole)
                 if shape.needs_no_change(block):
                     yield shape.completed(block)
                     continue
@@ -94,9 +97,10 @@ class Answer:
                         yield events.encoded(part)
 
     async def _encoded(self) -> AsyncGenerator[bytes]:
+        """The events of all calls; none where something was generated that is held back."""
         async with aclosing(self._parts()) as parts:
             async for part in parts:
-                yield events.encoded(part)
+                yield events.encoded(part) if part["choices"] else b""
 
     async def _parts(self) -> AsyncGenerator[Event]:
         """The events of all calls, each with its choice's index, under one id."""

@@ -51,6 +51,8 @@ async def read(parts: AsyncGenerator[Event], calling: Calling, call_id: Callable
                 reason = calling.finish_reason if reader.calls and reason == "stop" else reason
             elif not deltas and choice.get("logprobs"):
                 deltas = [{}]
+            if not deltas:
+                yield part | {"choices": []}  # held back, but generated
             for number, delta in enumerate(deltas):
                 told = {"delta": delta, "finish_reason": reason if number == len(deltas) - 1 else None}
                 yield part | {"choices": [choice | told | ({"logprobs": None} if number else {})]}

@@ -46,6 +46,8 @@ class Plan:
     """Whether the prompt has to be put before the text."""
     engine_echoes: bool = False
     """Whether the engine does that, with the scores of the prompt's tokens if there are any."""
+    reports_usage: bool = False
+    """Whether a stream tells the gateway the tokens so far, in comments."""
     null_usage: bool = False
     """Whether the parts of a stream say that the usage comes later, as the caller has asked for it."""
     service_tier: str | None = None
@@ -142,7 +144,7 @@ def _sampling(given: dict[str, Any], running: Running, max_tokens: int) -> dict[
     for token in body.get("logit_bias", ()):
         if not token.isdecimal():
             raise InvalidRequest("The keys of 'logit_bias' must be token ids.", param="logit_bias")
-    return {"model": given["model"], "max_tokens": max_tokens, **STREAMED, **body}
+    return {"model": given["model"], "max_tokens": max_tokens, **STREAMED, **running.counting, **body}
 
 
 def _response_format(given: dict[str, Any], field: str) -> dict[str, Any] | None:

@@ -3,10 +3,13 @@
 import re
 from typing import Any
 
+import msgspec
+
 from jobs.ml_worker.completions.plan import Plan
-from jobs.ml_worker.completions.usage import Usage
+from jobs.ml_worker.completions.usage import CallUsage, Usage
 from jobs.ml_worker.engines import refusals
 from jobs.ml_worker.engines.client import CHAT, prompt_field
+from shared.surfaces.tally import BYTES_PER_TOKEN, generated_bytes
 
 Event = dict[str, Any]
 
@@ -18,6 +21,7 @@ MARKS = tuple(f'"{name}":'.encode() for name in OWN)
 
 DELTA, DELTA_WITHOUT_LOGPROBS = b'"delta":{', b'"logprobs":null,"delta":{'
 CREATED = re.compile(rb'"created":\d+')
+TIMINGS = re.compile(rb',"timings":(\{[^{}]*\})')
 END, END_WITHOUT_USAGE = b"}\n\n", b',"usage":null}\n\n'
 
 FIRST: Event = {"role": "assistant", "content": "", "refusal": None}
@@ -26,6 +30,10 @@ OF_EVENTS = frozenset({"id", "object", "created", "model", "choices", "system_fi
 OF_CHOICES = frozenset({"index", "delta", "text", "logprobs", "finish_reason"})
 OF_DELTAS = frozenset({"role", "content", "refusal", "tool_calls", "reasoning", "reasoning_content"})
 """What OpenAI's events have, and its imitators' for thoughts; the rest is the engine's own."""
+
+
+_decode = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Shape:
@@ -40,8 +48,17 @@ class Shape:
         """llama.cpp tells the role with the first token, and not at all when it holds that one's text back."""
         self._created = b""
         """As the first event has it: llama.cpp's change with the second."""
+        self._is_counted = False
+        """Whether the engine tells its tokens."""
         self._offset = 0
         """Characters of the text so far, for the older form of logprobs."""
+
+    def counted(self, block: bytes) -> bytes:
+        """A block of events without the engine's timings, which tell the tokens so far."""
+        if not self._are_plain or b'"timings":' not in block or not (found := TIMINGS.findall(block)):
+            return block
+        self._count_timings(_decode(found[-1]))
+        return TIMINGS.sub(b"", block)
 
     def needs_no_change(self, block: bytes) -> bool:
         """Whether a block of events can go to the caller as it is."""
@@ -62,8 +79,13 @@ class Shape:
         if error := event.get("error"):
             raise refusals.from_told(error, refusals.status(error), prompt_field(self._plan.path))
         if usage := event.get("usage"):
-            nothing = {"completion_tokens": 0} if self._plan.max_tokens == 0 else {}
-            self._usage.add(usage | nothing, with_prompt=self._index % self._plan.answers_each == 0)
+            details = usage.get("prompt_tokens_details") or {}
+            self._count(usage["prompt_tokens"], usage["completion_tokens"], details.get("cached_tokens") or 0)
+        elif timings := event.get("timings"):
+            self._count_timings(timings)
+        elif event.get("choices") and not self._is_counted:
+            generated = generated_bytes(_encode(event["choices"]))
+            self._usage.count(self._index, max(1, generated // BYTES_PER_TOKEN))
         for name in OWN:
             event.pop(name, None)
         if not self._are_plain:
@@ -79,6 +101,18 @@ class Shape:
             event["created"] = int(self._created.partition(b":")[2])
         event |= {"usage": None} if self._plan.null_usage else {}
         return self._begun(event) if self._role_is_due else [event]
+
+    def _count_timings(self, timings: Event) -> None:
+        cached = timings.get("cache_n", 0)
+        self._count(cached + timings.get("prompt_n", 0), timings.get("predicted_n", 0), cached)
+
+    def _count(self, prompt: int, completion: int, cached: int) -> None:
+        """A prompt counts once, however many answers it gets."""
+        self._is_counted = True
+        completion = 0 if self._plan.max_tokens == 0 else completion
+        if self._index % self._plan.answers_each:
+            prompt = cached = 0
+        self._usage.note(self._index, CallUsage(prompt, completion, cached))
 
     def _begun(self, event: Event) -> list[Event]:
         """The role in a part of its own, whatever the engine tells with it."""

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
+from jobs.ml_worker.engines.engine import NO_FIELDS
 from shared.core.engine_kinds import EngineKind
 
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
@@ -11,6 +13,7 @@ SPIN_BRIEFLY: Mapping[str, str] = MappingProxyType({"GOMP_SPINCOUNT": "300"})
 """How long llama.cpp's threads spin for one another after each step, before they sleep. As it comes they spin for so
 long that all of them lose their time when another process takes a core for a moment. Tokens a second on two cores,
 as it comes and so: 98 and 88 on a quiet machine, 3 and 23 beside one busy process."""
+LLAMA_COUNTING: Mapping[str, Any] = MappingProxyType({"timings_per_token": True})
 LLAMA_PARAMETERS = frozenset({"top_k", "min_p", "typical_p", "repeat_penalty", "repeat_last_n", "ignore_eos"})
 
 
@@ -28,6 +31,8 @@ class Dialect:
     """Answers with 200 once the model can be asked."""
     loop_page: str = ""
     """See Running."""
+    counting: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
+    """See Running."""
     counts_tokens_at: str = ""
     """Counts a prompt's tokens, as vLLM does; empty: the server is not asked before."""
     scores_prompts: bool = False
@@ -43,6 +48,7 @@ VLLM = Dialect(
     ),
     ("--enable-auto-tool-choice", "--tool-call-parser", "{parser}"),
     {"VLLM_NO_USAGE_STATS": "1"},
+    counting=MappingProxyType({"stream_options": {"include_usage": True, "continuous_usage_stats": True}}),
     counts_tokens_at="/tokenize",
     scores_prompts=True,
 )
@@ -72,6 +78,7 @@ LLAMA_SERVER = Dialect(
     variables=SPIN_BRIEFLY,
     shares_context=True,
     loop_page="/slots",
+    counting=LLAMA_COUNTING,
     parameters=LLAMA_PARAMETERS,
 )
 DIALECTS: Mapping[EngineKind, Dialect] = MappingProxyType(

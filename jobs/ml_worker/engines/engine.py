@@ -1,7 +1,11 @@
 """What runs a model: a server with OpenAI's HTTP interface that the worker starts, watches and stops."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
 class EngineFailed(Exception):
@@ -35,6 +39,8 @@ class Running:
     """The model's name there; empty: the one that callers use."""
     headers: tuple[tuple[str, str], ...] = ()
     """It wants with each request."""
+    counting: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
+    """Fields of a request by which it tells the tokens so far in each event."""
     counts_tokens_at: str = ""
     """Counts a prompt's tokens, as vLLM does; empty: llama.cpp's way where the context is shared, else not at all."""
     scores_prompts: bool = False

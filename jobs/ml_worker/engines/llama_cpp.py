@@ -9,7 +9,7 @@ import msgspec
 
 from jobs.ml_worker.engines import llama_server, weights
 from jobs.ml_worker.engines.child import Child
-from jobs.ml_worker.engines.dialects import LLAMA_PARAMETERS, SPIN_BRIEFLY
+from jobs.ml_worker.engines.dialects import LLAMA_COUNTING, LLAMA_PARAMETERS, SPIN_BRIEFLY
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
 from jobs.ml_worker.engines.shared_context import with_reserve
 from shared.settings import Settings, environment
@@ -37,6 +37,7 @@ class LlamaCpp:
             started.calls_tools,
             started.media,
             LLAMA_PARAMETERS,
+            counting=LLAMA_COUNTING,
             loop_page="/slots",
         )
 

@@ -73,6 +73,7 @@ class OpenAIHttp:
             calls_tools=bool(self._settings.worker_tool_parser),
             media=frozenset(filter(None, self._settings.worker_media.split(","))),
             parameters=self._dialect.parameters,
+            counting=self._dialect.counting,
             loop_page=self._dialect.loop_page,
             counts_tokens_at=self._dialect.counts_tokens_at,
             scores_prompts=self._dialect.scores_prompts,
