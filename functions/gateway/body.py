@@ -1,5 +1,7 @@
 """Reads a request's body within its bounds of size and time, and decodes what the gateway must know of it."""
 
+import codecs
+
 import msgspec
 
 from functions.gateway.exchange import Exchange
@@ -9,12 +11,15 @@ from shared.surfaces import request
 from shared.surfaces.request import InferenceRequest
 from shared.surfaces.usage import NOT_JSON
 from shared.web.asgi import look_into, read_body
-from shared.web.structure import check_structure
+from shared.web.structure import PIECE_BYTES, check_structure
+from shared.web.validation import MAX_DEPTH
 
 MOST_CANONICAL_BYTES = 1024 * 1024
 
 
 STREAM_OPTIONS = "stream_options"
+MOST_VALUES_OF_MESSAGES = 50_000
+"""More stand only in a prompt of tokens."""
 
 
 async def read(exchange: Exchange, settings: Settings) -> bytes:
@@ -39,15 +44,24 @@ def inference(body: bytes, max_depth: int) -> InferenceRequest:
     """The fields the gateway needs; InvalidRequest names the one that is wrong."""
     check_text(body)
     check_structure(body, max_depth)
-    return request.read(body)
+    asked = request.read(body)
+    if asked.messages:
+        check_structure(body, max_depth, MOST_VALUES_OF_MESSAGES)
+    return asked
 
 
 def check_text(body: bytes) -> None:
     """InvalidRequest unless the body is UTF-8."""
-    try:
-        body.isascii() or body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The body is not UTF-8: byte {error.start}.", code="invalid_json") from None
+    if body.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), PIECE_BYTES):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(body[start : start + PIECE_BYTES], final=start + PIECE_BYTES >= len(body))
+        except UnicodeDecodeError as error:
+            at = start - pending + error.start
+            raise InvalidRequest(f"The body is not UTF-8: byte {at}.", code="invalid_json") from None
 
 
 def canonical(content: bytes, leave_out: frozenset[str] = frozenset()) -> bytes:
@@ -55,11 +69,12 @@ def canonical(content: bytes, leave_out: frozenset[str] = frozenset()) -> bytes:
     if len(content) > MOST_CANONICAL_BYTES:  # decoded it would take many times the memory
         return content
     try:
+        check_structure(content, MAX_DEPTH)
         value = msgspec.json.decode(content)
         if isinstance(value, dict):
             value = {name: field for name, field in value.items() if name not in leave_out}
         return msgspec.json.encode(value, order="deterministic")
-    except NOT_JSON:
+    except (*NOT_JSON, InvalidRequest):
         return content
 
 

@@ -26,6 +26,7 @@ from shared.core.routing import Model
 from shared.manifest import Route
 from shared.settings import Settings
 from shared.surfaces.request import InferenceRequest
+from shared.web.asgi import look_into
 
 NOT_IN_THE_ANSWER = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "stream", "stream_options", "user"})
 """Fields of a request that do not change what a model says."""
@@ -70,9 +71,9 @@ class Cache:
         await self._answer(Asking(exchange, proceed, question, control))
 
     async def _question(self, exchange: Exchange, route: Route, caller: Caller, asked: InferenceRequest) -> Question:
-        content = body.canonical(await body.read(exchange, self._settings), NOT_IN_THE_ANSWER)
+        content = await body.read(exchange, self._settings)
         place = (caller.tenant, route.name, exchange.query.decode("latin-1"), self._versions[asked.model])
-        key = hashlib.sha256(msgspec.json.encode(place) + content).hexdigest()
+        key = await look_into(content, _key, msgspec.json.encode(place), content)
         return Question(key, bool(asked.stream), not asked.stream or asked.wants_usage)
 
     async def _answer(self, asking: Asking) -> None:
@@ -146,6 +147,12 @@ class Cache:
         if self._kept.are_shared:
             return await asyncio.to_thread(self._kept.find, asking.question, asking.control)
         return self._kept.find(asking.question, asking.control)
+
+
+def _key(place: bytes, content: bytes) -> str:
+    hashed = hashlib.sha256(place)
+    hashed.update(body.canonical(content, NOT_IN_THE_ANSWER))
+    return hashed.hexdigest()
 
 
 def _version(model: Model) -> str:

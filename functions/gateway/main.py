@@ -6,6 +6,7 @@ request the gateway also takes the place of the framework's own middleware, whic
 itself and answer some requests in another shape (docs/adr/0002).
 """
 
+import sys
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -24,6 +25,9 @@ from shared.wiring import Ports
 
 Gateway = Callable[[Message, Receive, Send], Awaitable[None]]
 
+SWITCH_S = 0.001
+"""A thread that looks into a large body lets the event loop go on after so long, in place of Python's 5 ms."""
+
 
 def entry() -> Callable[[Request], Awaitable[Gateway]]:
     settings = Settings.load()
@@ -31,6 +35,7 @@ def entry() -> Callable[[Request], Awaitable[Gateway]]:
     reporting.start_errors(settings, "gateway")
     reporting.start_metrics(settings, "gateway", forks=True)
     application = build(settings, Ports(settings))
+    sys.setswitchinterval(SWITCH_S)
     serve_functions(ConnectionBounds.of(settings))
     keep_connections()
 

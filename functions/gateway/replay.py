@@ -51,7 +51,8 @@ class Replay:
                 code="invalid_idempotency_key",
             )
         content = await body.read(exchange, self._settings)
-        request = KeyedRequest(exchange.caller.tenant, key, _fingerprint(exchange, content))
+        fingerprint = await look_into(content, _fingerprint, exchange, content)
+        request = KeyedRequest(exchange.caller.tenant, key, fingerprint)
         claimed = await asyncio.to_thread(self._keys.claim, request)
         if isinstance(claimed, Claim):
             await self._run_first(exchange, proceed, claimed)
@@ -133,9 +134,9 @@ class FirstRun:
 
 
 def _fingerprint(exchange: Exchange, content: bytes) -> str:
-    return hashlib.sha256(
-        b"%b?%b\n%b" % (exchange.path.encode(), exchange.query, _compared(exchange, content))
-    ).hexdigest()
+    hashed = hashlib.sha256(b"%b?%b\n" % (exchange.path.encode(), exchange.query))
+    hashed.update(_compared(exchange, content))
+    return hashed.hexdigest()
 
 
 def _compared(exchange: Exchange, content: bytes) -> bytes:

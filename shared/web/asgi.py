@@ -1,7 +1,10 @@
 """What the gateway and the worker both do with a raw ASGI request: its head and its body, within bounds."""
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any, ParamSpec, TypeVar
 
 from shared.core.errors import BodyTimeout, HeadersTooLarge, InvalidRequest, PayloadTooLarge
@@ -17,7 +20,12 @@ CLIENT_CLOSED_REQUEST = 499
 SAID_ONCE = frozenset({b"authorization", b"content-type", b"host", b"idempotency-key", b"x-api-key", b"x-omni-caller"})
 """Headers of which a proxy in front might believe the first line and this process the last."""
 LARGE_BYTES = 256 * 1024
-"""A body of more is looked into beside the event loop, which has others to serve."""
+"""A body of more is looked into beside the event loop, which has others to serve, ..."""
+SIMPLE_BYTES = 8 * 1024
+MOST_MARKS = 4096
+"""... and so is one with more commas and brackets, unless it is short."""
+THREADS = 2
+"""For all bodies together: each takes its turns from the event loop."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,10 +85,23 @@ def require_at_most(size: int, most: int) -> None:
 
 
 async def look_into(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The work's result; it is done in a thread when the body it looks into is large."""
-    if len(body) > LARGE_BYTES:
-        return await asyncio.to_thread(work, *args, **kwargs)
-    return work(*args, **kwargs)
+    """The work's result; it is done in a thread when the body it looks into is large or holds much."""
+    if _is_quick(body):
+        return work(*args, **kwargs)
+    run = partial(contextvars.copy_context().run, work, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_threads(), run)
+
+
+def _is_quick(body: bytes) -> bool:
+    if len(body) <= SIMPLE_BYTES:
+        return True
+    return len(body) <= LARGE_BYTES and body.count(b",") + body.count(b"[") + body.count(b"{") <= MOST_MARKS
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Made on first use: the functions' server forks after the application is built."""
+    return ThreadPoolExecutor(THREADS, "bodies")
 
 
 async def _collected(receive: Receive, most: int) -> bytes:

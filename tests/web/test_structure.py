@@ -8,7 +8,7 @@ import pytest
 from shared.core.errors import InvalidRequest
 from shared.web.schemas.chat import ChatRequest, CompletionRequest
 from shared.web.schemas.jobs import JobRequest
-from shared.web.structure import MOST_CONTAINERS, MOST_FIELDS, MOST_VALUES, PIECE_BYTES, check_structure
+from shared.web.structure import MOST_CONTAINERS, MOST_FIELDS, MOST_TEXTS, MOST_VALUES, PIECE_BYTES, check_structure
 from shared.web.validation import parse
 
 DEPTH = 3
@@ -41,6 +41,8 @@ def test_a_flood_of_values_is_too_much() -> None:
     assert code(b"[" + b",".join([b"[]"] * (MOST_CONTAINERS - 1)) + b"]") == ""
     assert code(b"[" + b",".join([b"[]"] * (MOST_CONTAINERS + 1)) + b"]") == "too_many_values"
     assert code(b"[" + b"0," * (MOST_VALUES + 1) + b"0]") == "too_many_values"
+    assert code(b"[" + b'"",' * (MOST_TEXTS - 1) + b'""]') == ""
+    assert code(b"[" + b'"",' * MOST_TEXTS + b'""]') == "too_many_values"
     assert code(b"{" + b'"a":0,' * MOST_FIELDS + b'"a":0}') == "too_many_values"
     assert code(json.dumps(["[,[:" * MOST_VALUES]).encode()) == ""
 
