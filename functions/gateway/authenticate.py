@@ -4,7 +4,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from functions.gateway.exchange import Exchange
+from functions.gateway.revocation import RunningRequests
 from functions.gateway.stage import Handler
+from shared.catalogue import no_such_model
 from shared.core.addresses import Address, client_address
 from shared.core.errors import InvalidRequest, OmniError, Unauthenticated, Unavailable
 from shared.core.keys import Caller
@@ -24,13 +26,16 @@ class Authenticate:
         self._trusted_proxies = trusted_proxies
         self._threads = ThreadPoolExecutor(THREADS, "authenticate")
         self._asking: dict[str, asyncio.Future[Caller]] = {}
+        self._running = RunningRequests(self._recheck)
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
-        if exchange.route and exchange.route.scope:
-            exchange.caller = caller = await self._caller(exchange)
-            require_network(caller, lambda: self._address(exchange))
-            require_scope(caller, exchange.route.scope)
-        await proceed(exchange)
+        if exchange.route is None or exchange.route.scope is None:
+            await proceed(exchange)
+            return
+        exchange.caller = caller = await self._caller(exchange)
+        self._require_access(exchange, caller)
+        with self._running.admitted(exchange):
+            await proceed(exchange)
 
     async def caller_of(self, exchange: Exchange) -> Caller | None:
         """Who sends a request that needs no key; None when it has no valid one, or that cannot be found out now."""
@@ -45,6 +50,27 @@ class Authenticate:
         if answer is not refusal:
             raise answer
 
+    def _require_access(self, exchange: Exchange, caller: Caller) -> None:
+        require_network(caller, lambda: self._address(exchange))
+        require_scope(caller, exchange.route.scope if exchange.route else None)
+
+    def _recheck(self, exchange: Exchange) -> OmniError | None:
+        """Why a request that was let in would be refused now."""
+        key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
+        try:
+            caller = self._authenticator.remembered(key)
+            if caller is None:  # what is known is too old: it is looked up, and the answer is there at the next look
+                self._look_up(key)
+            elif caller is not exchange.caller:
+                self._require_access(exchange, caller)
+                if exchange.model and not caller.may_use(exchange.model):
+                    return no_such_model(exchange.model)
+        except Unauthenticated:
+            return Unauthenticated("The API key of this request is not valid any more.")
+        except OmniError as refusal:
+            return refusal
+        return None
+
     async def _caller(self, exchange: Exchange) -> Caller:
         try:
             return await self._known(exchange)
@@ -57,15 +83,19 @@ class Authenticate:
 
     async def _asked(self, key: str) -> Caller:
         """What only the store can tell, or a source of secrets, and those block. Requests with one key ask once."""
+        asking = self._look_up(key)
+        done, _ = await asyncio.wait({asking}, timeout=WAIT_S)
+        if not done:
+            raise Unavailable("Keys cannot be checked at the moment.", retry_after_s=1)
+        return asking.result()
+
+    def _look_up(self, key: str) -> "asyncio.Future[Caller]":
         asking = self._asking.get(key)
         if asking is None:
             loop = asyncio.get_running_loop()
             asking = self._asking[key] = loop.run_in_executor(self._threads, self._authenticator.authenticate, key)
             asking.add_done_callback(lambda done: self._answered(key, done))
-        done, _ = await asyncio.wait({asking}, timeout=WAIT_S)
-        if not done:
-            raise Unavailable("Keys cannot be checked at the moment.", retry_after_s=1)
-        return asking.result()
+        return asking
 
     def _answered(self, key: str, asking: "asyncio.Future[Caller]") -> None:
         del self._asking[key]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from shared.core.errors import OmniError
 from shared.core.keys import Caller
 from shared.core.pricing import NANO
 from shared.core.quota import Ticket
@@ -27,6 +28,7 @@ SHORTEST_KEY = 12
 
 class Exchange:
     __slots__ = (
+        "_answer_headers",
         "answered_from",
         "asked",
         "body_bytes_sent",
@@ -52,6 +54,7 @@ class Exchange:
         "sent_at",
         "started",
         "status",
+        "stop",
         "tally",
         "ticket",
         "tokens_cached",
@@ -63,6 +66,8 @@ class Exchange:
     def __init__(self, scope: Message, receive: Receive, send: Send, started: float) -> None:
         self.scope = scope
         self.receive = receive
+        self.stop: Callable[[OmniError], bool] | None = None
+        """Ends the answer for its caller alone, when others wait for it too; False: all that is done for it may end."""
         self.send = send
         self.started = started
         """On the monotonic clock, in seconds."""
@@ -97,6 +102,7 @@ class Exchange:
         """When an upstream was asked last, on the monotonic clock; 0 before."""
         self.reply_headers: RawHeaders = [(b"x-request-id", self.request_id.encode())]
         """Sent with whatever answer is given."""
+        self._answer_headers: RawHeaders = []
         self.status = 0
         """0 until the answer has begun."""
         self.body_bytes_sent = 0
@@ -141,9 +147,17 @@ class Exchange:
     def route_name(self) -> str:
         return self.route.name if self.route else "none"
 
+    @property
+    def answers_with_events(self) -> bool:
+        """Whether the answer that has begun is a stream of events."""
+        return any(
+            name == b"content-type" and value.startswith(b"text/event-stream") for name, value in self._answer_headers
+        )
+
     async def begin(self, status: int, headers: RawHeaders) -> None:
         """Sends the answer's head."""
         self.status = status
+        self._answer_headers = headers
         headers = [*headers, *self.reply_headers, *self.late_headers()]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functions.gateway.exchange import Exchange
 from functions.gateway.recording import Recording
 from functions.gateway.watch import CallerWatch
+from shared.core import problem
 from shared.core.errors import OmniError, UpstreamFailed
 from shared.web.asgi import Message
 
@@ -25,7 +26,7 @@ class Flight:
         """How old the answer was when the flight found it."""
         self._exchange = exchange
         self._send, self._receive = exchange.send, exchange.receive
-        exchange.send, exchange.receive = self._share, self._hear
+        exchange.send, exchange.receive, exchange.stop = self._share, self._hear, self._stop
         self._close = close
         self._patience_s = patience_s
         self._caller_left = False
@@ -33,6 +34,7 @@ class Flight:
         self._left_alone = asyncio.Event()
         self._news = asyncio.Event()
         self._ended = False
+        self._ending: asyncio.Task[None] | None = None
         self._error: OmniError | None = None
 
     async def follow(self, exchange: Exchange, note_hit: Callable[[Exchange, float], None]) -> bool:
@@ -56,6 +58,7 @@ class Flight:
         """Lets go of the first request's connection. May be called again."""
         if not self._ended:
             self._exchange.send, self._exchange.receive = self._send, self._receive
+            self._exchange.stop = None
             self._ended = True
             self._tell()
 
@@ -93,6 +96,27 @@ class Flight:
                 await self._left_alone.wait()
             self._close(self)
         return message
+
+    def _stop(self, refusal: OmniError) -> bool:
+        """Lets the run go on for others when its own caller may have no more of it; False when there are none."""
+        exchange = self._exchange
+        if not self._followers or (exchange.status and not exchange.answers_with_events):
+            return False
+        if not self._caller_left:
+            self._caller_left = True
+            self._ending = asyncio.create_task(self._send_last(refusal))
+        return True
+
+    async def _send_last(self, refusal: OmniError) -> None:
+        """Ends the first caller's answer, as errors end answers."""
+        exchange = self._exchange
+        body = problem.body(refusal, exchange.request_id)
+        if exchange.status:
+            body = b"data: " + body + b"\n\n"
+        else:
+            headers = [(b"content-type", b"application/json"), *exchange.reply_headers]
+            await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _tell(self) -> None:
         self._news.set()

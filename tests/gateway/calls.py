@@ -24,12 +24,14 @@ class Call:
         fields: dict[str, Any] | None = None,
         headers: dict[str, str] = EMPTY,
         key: str = "prod-key-acme-1",
+        path: str = "/v1/chat/completions",
+        method: str = "POST",
     ) -> None:
-        self._body = json.dumps(CHAT | (fields or {})).encode()
+        self._body = json.dumps(CHAT | (fields or {})).encode() if method == "POST" else b""
         self._scope = {
             "type": "http",
-            "method": "POST",
-            "path": "/v1/chat/completions",
+            "method": method,
+            "path": path,
             "query_string": b"",
             "headers": [(b"authorization", b"Bearer " + key.encode())]
             + [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],

@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
 from pathlib import Path
 
@@ -30,6 +32,8 @@ READS = re.compile(r'^omni_store_reads_total\{collection="(?:keys|changes)"\} ([
 ASKED = {"model": "none", "messages": []}
 """Answered with 404 by a gateway that accepts the key: no upstream is needed."""
 
+STREAMED = {"model": "endless", "messages": [], "stream": True}
+
 PROCESSES = 4
 KEYS = 51
 """Odd, so that in turn every key meets every gateway."""
@@ -40,14 +44,41 @@ SEEN_WITHIN_S = 5.0
 LOOKS_EVERY_S = Settings().key_cache_s - LOOK_AHEAD_S
 
 
+class EndlessAnswer(BaseHTTPRequestHandler):
+    """A model that never stops talking."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        with suppress(ConnectionError):
+            while True:
+                self.wfile.write(b'data: {"choices":[{"index":0,"delta":{"content":"on "}}]}\n\n')
+                time.sleep(0.05)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
 @contextmanager
-def gateway(state_dir: Path) -> Iterator[str]:
+def endless_upstream() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), EndlessAnswer) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+@contextmanager
+def gateway(state_dir: Path, models: Path) -> Iterator[str]:
     """A gateway as Cloud Functions runs it."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS | SECRETS} | {
         "OMNI_ENV": "local",
         "OMNI_STATE_DIR": str(state_dir),
         "OMNI_LOG_LEVEL": "WARNING",
+        "OMNI_MODELS_FILE": str(models),
         **SIGNING,
         "OMNI_KEY_PEPPER": PEPPER.decode(),
         "HOST": "127.0.0.1",
@@ -100,6 +131,19 @@ class Fleet:
         pages = [(await client.get("/metrics")).text for client in self.clients]
         return sum(float(count) for page in pages for count in READS.findall(page))
 
+    async def cut_off_after(
+        self, client: httpx.AsyncClient, key: str, begun: asyncio.Event, revoked: asyncio.Event
+    ) -> float:
+        """Seconds from the revocation until a stream that runs ends, and it ends with an error."""
+        headers, told, began = {"authorization": f"Bearer {key}"}, "", 0.0
+        async with client.stream("POST", "/v1/chat/completions", json=STREAMED, headers=headers) as response:
+            async for text in response.aiter_text():
+                begun.set()
+                began = began or (time.monotonic() if revoked.is_set() else 0.0)
+                told = (told + text)[-2000:]
+        assert '"invalid_api_key"' in told
+        return time.monotonic() - began
+
     async def refused_after(self, client: httpx.AsyncClient, key: str) -> float:
         """Seconds until the gateway refuses the key, which it may well never do."""
         began = time.monotonic()
@@ -127,7 +171,10 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def urls(state_dir: Path) -> Iterator[list[str]]:
     with ExitStack() as running:
-        yield [running.enter_context(gateway(state_dir)) for _ in range(PROCESSES)]
+        models = state_dir / "models.toml"
+        upstream = running.enter_context(endless_upstream())
+        models.write_text(f'[[model]]\nid = "endless"\nupstreams = [{{ url = "{upstream}" }}]\n')
+        yield [running.enter_context(gateway(state_dir, models)) for _ in range(PROCESSES)]
 
 
 @pytest.fixture(scope="module")
@@ -178,4 +225,24 @@ def test_a_revoked_key_stops_everywhere(urls: list[str], office: KeyOffice) -> N
         f"{seconds[-1]:.2f} s (last)\n"
     )
     assert len(seconds) == len(keys) * PROCESSES
+    assert seconds[-1] <= SEEN_WITHIN_S
+
+
+def test_streams_of_a_revoked_key_end_everywhere(urls: list[str], office: KeyOffice) -> None:
+    key_id, key = office.new(requests_per_minute=0)
+
+    async def run() -> list[float]:
+        async with fleet(urls) as gateways:
+            revoked, begun = asyncio.Event(), [asyncio.Event() for _ in gateways.clients]
+            streams = [
+                asyncio.create_task(gateways.cut_off_after(client, key, event, revoked))
+                for client, event in zip(gateways.clients, begun, strict=True)
+            ]
+            await asyncio.gather(*(event.wait() for event in begun))
+            await asyncio.to_thread(office.revoke, key_id)
+            revoked.set()
+            return sorted(await asyncio.gather(*streams))
+
+    seconds = asyncio.run(run())
+    sys.stdout.write(f"\n{PROCESSES} gateways: streams of a revoked key ended after {seconds[-1]:.2f} s (last)\n")
     assert seconds[-1] <= SEEN_WITHIN_S
