@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.ml_worker.batch import DONE, work
+from jobs.ml_worker.inference import UsageSoFar
 from shared import telemetry
 from shared.core.fairness import Owner
 from shared.settings import Settings
@@ -31,7 +32,12 @@ class Instant:
         self._die_on = die_on
 
     async def complete(
-        self, _route: str, body: dict[str, Any], _owner: Owner, when_begun: Callable[[], None] = lambda: None
+        self,
+        _route: str,
+        body: dict[str, Any],
+        _owner: Owner,
+        when_begun: Callable[[], None] = lambda: None,
+        _counted_by: Callable[[UsageSoFar], None] = lambda _: None,
     ) -> dict[str, Any]:
         when_begun()
         text = body["messages"][-1]["content"]

@@ -8,6 +8,7 @@ import msgspec
 
 from jobs.ml_worker.completions import plan
 from jobs.ml_worker.completions.answer import Answer
+from jobs.ml_worker.inference import UsageSoFar
 from jobs.ml_worker.model import NONE, ServedModel
 from shared.core.errors import NotFound
 from shared.core.fairness import Owner
@@ -44,9 +45,15 @@ class EngineInference:
         return planned, Answer(planned, loaded, owner, self._clock.now())
 
     async def complete(
-        self, route_name: str, body: dict[str, Any], owner: Owner, when_begun: Callable[[], None] = lambda: None
+        self,
+        route_name: str,
+        body: dict[str, Any],
+        owner: Owner,
+        when_begun: Callable[[], None] = lambda: None,
+        counted_by: Callable[[UsageSoFar], None] = lambda _: None,
     ) -> dict[str, Any]:
         """See Inference."""
         _, answer = self.open(route_name, msgspec.json.encode({**body, "stream": False}), owner)
         answer.when_begun = when_begun
+        counted_by(answer.usage.body)
         return await answer.whole()

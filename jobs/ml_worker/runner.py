@@ -15,7 +15,7 @@ from shared.core.errors import NotFound, OmniError
 from shared.core.fair_share import Place
 from shared.core.fairness import Owner
 from shared.core.job_documents import BadDocument
-from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Succeeded
+from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Stopped, Succeeded
 from shared.core.queues import GPU_LO
 from shared.jobs.jobs import Jobs
 from shared.jobs.wakeups import WakeUp
@@ -107,12 +107,13 @@ class Runner:
 
     async def _work(self, job: Job) -> None:
         lease = Lease(partial(self._call, self._jobs.heartbeat, job), self._lease_s)
+        report = Report(job, lease.report)
         try:
-            outcome = await lease.hold(self._attempt(job, Report(job, lease.report)))
+            outcome = await lease.hold(self._attempt(job, report))
         except asyncio.CancelledError:
             await self._end(job, Released())
             raise
-        await self._end(job, outcome)
+        await self._end(job, Stopped(report.usage) if isinstance(outcome, Stopped) else outcome)
 
     async def _end(self, job: Job, outcome: Outcome | None) -> None:
         after = await self._call(self._jobs.finish, job, outcome) if outcome else None

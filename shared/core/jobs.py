@@ -161,6 +161,9 @@ class Failed:
 class Stopped:
     """The work was stopped because the caller cancelled the job."""
 
+    usage: Mapping[str, Any] | None = None
+    """What was generated until then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Released:
@@ -210,8 +213,8 @@ def finish(job: Job, epoch: int, outcome: Outcome, now: float, jitter: float) ->
             return replace(done, result=result, result_uri=result_uri, usage=dict(usage) if usage else None)
         case Failed(error):
             return _failed(job, error, now, jitter)
-        case Stopped():
-            return _ended(job, State.CANCELLED, now, None)
+        case Stopped(usage):
+            return replace(_ended(job, State.CANCELLED, now, None), usage=dict(usage) if usage else None)
         case Released():
             return _released(job, now)
 

@@ -3,7 +3,7 @@
 A charge is named by its run: the job and the first epoch under which it may run. A job that is run again reserves anew
 under another name, and settling a run once more changes nothing. A job counts on the day on which it was admitted, at
 the price of that moment. Only one that succeeds is charged, whatever else was tried before, so that the charges are
-those of the results.
+those of the results; and one that is cancelled while it runs, for what its last attempt has generated.
 """
 
 import logging
@@ -174,7 +174,7 @@ def batch_cost(price: Price, tokens: Tokens, answers: int) -> int:
 
 def _cost(job: Job, charge: Charge) -> int | None:
     """Nano-dollars; None when nobody knows."""
-    if job.state is not State.SUCCEEDED:
+    if job.state is not State.SUCCEEDED and not (job.state is State.CANCELLED and job.usage):
         return 0
     if (price := charge.unit_price) is None:
         return None

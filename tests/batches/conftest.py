@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.ml_worker.batch import BatchRunner, Share
+from jobs.ml_worker.inference import UsageSoFar
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import manifest
@@ -51,7 +52,12 @@ class World:
         self.jobs: Jobs = workshop.jobs
 
     async def complete(
-        self, _route: str, body: dict[str, Any], _owner: Owner, when_begun: Callable[[], None] = lambda: None
+        self,
+        _route: str,
+        body: dict[str, Any],
+        _owner: Owner,
+        when_begun: Callable[[], None] = lambda: None,
+        counted_by: Callable[[UsageSoFar], None] = lambda _: None,
     ) -> dict[str, Any]:
         when_begun()
         self.asked.append(body["messages"][0]["content"])

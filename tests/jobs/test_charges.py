@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.budgets import Budget, day_of
 from shared.core.errors import BudgetExceeded
-from shared.core.jobs import Failed, Job, JobError, Released, Succeeded
+from shared.core.jobs import Failed, Job, JobError, Released, State, Stopped, Succeeded
 from shared.core.pricing import NANO, Price
 from shared.jobs.charges import Terms
 from shared.money.ledgers import Ledgers
@@ -80,6 +80,16 @@ def test_cancelling_a_queued_job_frees_its_reservation(bench: Bench) -> None:
     bench.jobs.cancel("acme", job.id)
     assert cents(bench) == (0, 0)
     assert rows(bench) == [{"requests": 1, "failed": 1, "cost": 0}]
+
+
+@pytest.mark.parametrize("usage", [None, DONE.usage])
+def test_a_job_cancelled_while_it_runs_pays_what_was_generated(bench: Bench, usage: Any) -> None:
+    job = bench.create(terms=TERMS)
+    stopped = finished(bench, job, Stopped(usage))
+    assert (stopped.state, stopped.usage) == (State.CANCELLED, usage and {**usage, "cost_usd": 0.05})
+    spent = 5 if usage else 0
+    assert cents(bench) == cents(bench, "tenant:acme") == (spent, 0)
+    assert rows(bench) == [{"requests": 1, "failed": 1, "cost": spent * CENT}]
 
 
 def test_a_job_that_expires_frees_its_reservation(bench: Bench) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobs.ml_worker.inference import UsageSoFar
 from jobs.ml_worker.tasks import Report
 from jobs.ml_worker.tasks.completion import Completion
 from shared.core.fairness import Owner
@@ -22,7 +23,12 @@ class Queued:
     """Whose engine is busy with others for a while."""
 
     async def complete(
-        self, _route: str, _body: dict[str, Any], _owner: Owner, when_begun: Callable[[], None] = lambda: None
+        self,
+        _route: str,
+        _body: dict[str, Any],
+        _owner: Owner,
+        when_begun: Callable[[], None] = lambda: None,
+        counted_by: Callable[[UsageSoFar], None] = lambda _: None,
     ) -> dict[str, Any]:
         await asyncio.sleep(0.2)
         when_begun()

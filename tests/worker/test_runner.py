@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobs.ml_worker.completions.usage import CallUsage, Usage
 from jobs.ml_worker.runner import Runner
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report
@@ -239,6 +240,23 @@ def test_a_cancelled_job_is_stopped_within_a_heartbeat(bench: Bench) -> None:
 
     asyncio.run(scene())
     assert bench.now(job).state is State.CANCELLED
+
+
+def test_a_job_cancelled_while_it_runs_tells_what_was_generated(bench: Bench) -> None:
+    job, usage = bench.create(), Usage()
+
+    async def work(given: dict[str, Any], report: Report) -> Done:
+        report.counters.append(usage.body)
+        usage.note(0, CallUsage(prompt=3, completion=2))
+        bench.jobs.cancel("acme", job.id)
+        try:
+            return await forever(given, report)
+        finally:
+            usage.note(0, CallUsage(prompt=3, completion=5))
+
+    run(Worker(bench, work, SHORT_LEASE_S), job)
+    assert bench.now(job).usage == usage.body()
+    assert usage.completion_tokens == 5
 
 
 def test_a_run_that_lost_its_job_is_stopped_and_writes_nothing(bench: Bench) -> None:

@@ -1,10 +1,10 @@
 """What a job can ask of the worker: tasks by name."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from jobs.ml_worker.inference import Inference
+from jobs.ml_worker.inference import Inference, UsageSoFar
 from shared.core.errors import NotInstalled, OmniError
 from shared.core.jobs import Job, Progress
 
@@ -16,9 +16,17 @@ class Report:
 
     job: Job
     tell: Callable[[Progress], None]
+    counters: list[UsageSoFar] = field(default_factory=list)
+    """Tell what was generated for a job that is charged by its answer, while it runs."""
 
     def __call__(self, fraction: float, message: str = "", tally: dict[str, int] | None = None) -> None:
         self.tell(Progress(fraction, message, tally))
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """What was generated so far; None where nothing was."""
+        found = [usage for counter in self.counters if (usage := counter())["total_tokens"]]
+        return found[-1] if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Completion:
         now = asyncio.get_running_loop().time
         began: list[float] = []
         answer = await self._inference.complete(
-            self._route_name, given, Owner.of_job(report.job), lambda: began.append(now())
+            self._route_name, given, Owner.of_job(report.job), lambda: began.append(now()), report.counters.append
         )
         usage = answer.get("usage")
         if began and _is_timed(report.job):
