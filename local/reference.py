@@ -4,11 +4,13 @@ docs/reference.md is every setting, route, metric and error; firestore_indexes.p
 the files with what this makes, so they cannot fall behind.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from jobs.ml_worker.completions import parameters
+from jobs.ml_worker.completions.parameters import Parameter
 from local import firestore_indexes
 from shared import manifest, telemetry
 from shared.core import errors
@@ -28,6 +30,13 @@ def write() -> str:
             "## Routes",
             "",
             *_table(("method", "path", "needs", "what it does"), _routes()),
+            "## OpenAI's parameters",
+            "",
+            "What the platform's own models do with them. A refusal is 400 with `unsupported_parameter`. A server",
+            "elsewhere gets all of them as they come.",
+            "",
+            *_table(("chat completions", "handling"), _parameters(parameters.CHAT)),
+            *_table(("text completions", "handling"), _parameters(parameters.TEXT)),
             "## Settings",
             "",
             "All are environment variables; an empty one counts as not set.",
@@ -61,6 +70,11 @@ SECRETS = (
 def _routes() -> Iterator[tuple[str, ...]]:
     for route in (*manifest.load(), *manifest.SYSTEM):
         yield ", ".join(route.methods), f"`{route.path}`", route.scope or "nothing", route.summary
+
+
+def _parameters(known: Mapping[str, Parameter]) -> Iterator[tuple[str, ...]]:
+    for name, parameter in sorted(known.items()):
+        yield f"`{name}`", parameter.handling
 
 
 def _settings() -> Iterator[str]:

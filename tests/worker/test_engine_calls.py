@@ -117,4 +117,4 @@ def test_all_parts_of_a_stream_were_created_at_one_time(app: Application, fields
     later = [chunk({"content": "b"}, created=6), chunk({}, "stop", created=7, usage=USAGE)]
     app.answers(lambda request: FakeResponse.stream(*parts, *later, sse.LAST) if b"messages" in request.body else NONE)
     streamed = [each for each in sse.payloads(app.chat(stream=True, **fields).content) if each != sse.DONE]
-    assert {json.loads(each)["created"] for each in streamed} == {5}
+    assert len({json.loads(each)["created"] for each in streamed}) == 1

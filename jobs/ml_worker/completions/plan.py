@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from jobs.ml_worker.completions import tools
+from jobs.ml_worker.completions import parameters, tools
 from jobs.ml_worker.completions.calls import Calling
 from jobs.ml_worker.engines.client import CHAT, TEXT
 from jobs.ml_worker.engines.engine import Running
@@ -69,9 +69,9 @@ class Plan:
 def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Plan:
     """The plan for a conversation; InvalidRequest when it asks for what this engine cannot do."""
     given = request.model_dump(exclude_none=True)
-    for field in ("functions", "function_call"):
-        if field in given:
-            raise InvalidRequest(f"'{field}' is not supported; use 'tools'.", param=field, code="unsupported_parameter")
+    parameters.refuse(given, parameters.CHAT)
+    if given.get("reasoning_effort", "none") != "none" and not running.reasons:
+        raise parameters.unsupported("reasoning_effort", parameters.CHAT["reasoning_effort"])
     _refuse_large_schemas(given.get("tools", ()))
     calling = tools.apply(given, running)
     _refuse_unknown_media(given["messages"], running)
@@ -83,14 +83,16 @@ def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Pla
         body["response_format"] = response_format
     if top_logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, top_logprobs)}
-    return _plan(CHAT, request, [body], max_tokens, top_logprobs, calling)
+    planned = _plan(CHAT, request, [body], max_tokens, top_logprobs, calling)
+    return replace(planned, service_tier="default" if request.service_tier else None)
 
 
 def text(request: CompletionRequest, running: Running, default_max_tokens: int) -> Plan:
     """The plan for continuing a text or several; InvalidRequest when it asks for what this engine cannot do."""
     engine_echoes = bool(request.echo) and running.scores_prompts
-    _refuse_unsupported(request, engine_echoes=engine_echoes)
     given = request.model_dump(exclude_none=True)
+    parameters.refuse(given, parameters.TEXT)
+    _refuse_unsupported(request, engine_echoes=engine_echoes)
     max_tokens = default_max_tokens if request.max_tokens is None else request.max_tokens
     body = _sampling(given, running, max_tokens if engine_echoes else max_tokens or 1)
     if request.logprobs is not None:
@@ -194,18 +196,11 @@ def _refuse_address(part: Any, param: str) -> None:
 
 
 def _refuse_unsupported(request: CompletionRequest, *, engine_echoes: bool) -> None:
-    cannot = {
-        "suffix": bool(request.suffix),
-        "best_of": (request.best_of or 1) > (request.n or 1),
-        "echo": bool(request.echo)
-        and not engine_echoes
-        and (request.logprobs is not None or not _is_text(request.prompt)),
-    }
-    for field, asked in cannot.items():
-        if asked:
-            raise InvalidRequest(
-                f"'{field}' is not supported in this way by this model.", param=field, code="unsupported_parameter"
-            )
+    if (request.best_of or 1) > (request.n or 1):
+        raise parameters.unsupported("best_of", parameters.TEXT["best_of"])
+    wants_scores = request.logprobs is not None or not _is_text(request.prompt)
+    if request.echo and wants_scores and not engine_echoes:
+        raise parameters.unsupported("echo", parameters.TEXT["echo"])
 
 
 def _prompts(request: CompletionRequest) -> list[str | list[int]]:

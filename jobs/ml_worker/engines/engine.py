@@ -43,6 +43,8 @@ class Running:
     """Fields of a request by which it tells the tokens so far in each event."""
     counts_tokens_at: str = ""
     """Counts a prompt's tokens, as vLLM does; empty: llama.cpp's way where the context is shared, else not at all."""
+    reasons: bool = True
+    """Whether the model's template takes a `reasoning_effort`, as far as is known."""
     scores_prompts: bool = False
     """Whether it echoes a text completion's prompt, with the scores of its tokens."""
     loop_page: str = ""

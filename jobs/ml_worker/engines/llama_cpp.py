@@ -38,6 +38,7 @@ class LlamaCpp:
             started.media,
             LLAMA_PARAMETERS,
             counting=LLAMA_COUNTING,
+            reasons=started.reasons,
             loop_page="/slots",
         )
 

@@ -16,6 +16,8 @@ PROMPT_CACHE_MIB = 128
 """For prompts of requests that have ended; llama.cpp's own default is 8 GiB."""
 
 
+REASONING = ("reasoning_effort", "enable_thinking")
+"""What the templates of models that reason look at."""
 BATCH = 512
 """Most tokens of prompts in one turn of the loop, which answers nothing meanwhile; llama.cpp's own default is 2048."""
 
@@ -34,6 +36,7 @@ class LlamaStarted(msgspec.Struct, frozen=True):
     base_url: str
     context: int
     calls_tools: bool
+    reasons: bool
     media: frozenset[str]
 
 
@@ -81,6 +84,7 @@ def _started(base_url: str) -> LlamaStarted:
         base_url,
         props["default_generation_settings"]["n_ctx"],
         props["chat_template_caps"]["supports_tools"],
+        any(name in props.get("chat_template", "") for name in REASONING),
         frozenset(part for kind, part in media.items() if props["modalities"][kind]),
     )
 
