@@ -18,8 +18,9 @@ FRAMEWORK_VARIABLES = frozenset({"DEBUG", "FUNCTION_TARGET", "FUNCTION_SOURCE", 
 """Variables by which the Functions Framework would take other options than ours; `DEBUG` is often set by chance."""
 OF_THE_GATEWAY = frozenset({"API_KEYS", "OMNI_CALLER_PRIVATE_KEY"})
 """What whoever stands behind the gateway does not get: it verifies callers and can make none."""
-ROUTES_THREADS = "32"
-"""Of the route functions' server: webhooks to slow receivers take up to 16 of them, and callers need the rest."""
+ROUTES_THREADS = "64"
+"""Of the route functions' server: webhooks to slow receivers take up to 16 of them, the schedules 8, and callers
+OMNI_ROUTE_CALLS with what is kept for other tenants."""
 EMULATOR_GRACE_S = 0.4
 
 

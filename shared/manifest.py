@@ -57,6 +57,11 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Its answer holds a secret that is shown once: it is never kept, not even for an idempotency key."""
     cron: str = ""
 
+    @property
+    def moves_files(self) -> bool:
+        """Whether its body or its answer is a file, which takes as long as the caller wants."""
+        return self.upload or (self.kind == "function" and not self.response)
+
 
 def _system(name: str, path: str, summary: str, response: str = "") -> Route:
     return Route(name, ("GET",), path, "system", "System", summary, response=response)

@@ -9,8 +9,10 @@ from functions.gateway.exchange import Exchange
 from functions.gateway.functions import failures
 from functions.gateway.infer import Infer
 from functions.gateway.job_events import JobEvents
-from functions.gateway.relay import send_on
+from functions.gateway.relay import ShortAnswer, send_on
+from functions.gateway.shared_calls import RouteCalls
 from functions.gateway.signer import CallerSigner
+from functions.gateway.transfer_rate import TransferRate
 from functions.gateway.upload import Upload
 from functions.gateway.watch import CallerWatch
 from shared.core.errors import NotFound, Unavailable, UpstreamFailed
@@ -22,6 +24,8 @@ from shared.settings import Settings
 from shared.web.door import INTERNAL_PREFIX
 from shared.web.system import SystemPages
 
+READ_WINDOW_S = 30.0
+"""As much as waits in the kernel for a slow caller is read in one go, so that a shorter time tells nothing."""
 PASSED_ON = (b"content-type", b"accept", b"prefer", b"idempotency-key", b"traceparent")
 
 
@@ -31,6 +35,7 @@ class Forward:
         settings: Settings,
         upstream: Upstream,
         signer: CallerSigner,
+        calls: RouteCalls,
         infer: Infer,
         events: JobEvents,
         pages: SystemPages,
@@ -38,6 +43,7 @@ class Forward:
         self._settings = settings
         self._upstream = upstream
         self._signer = signer
+        self._calls = calls
         self._infer = infer
         self._events = events
         self._pages = pages
@@ -91,5 +97,12 @@ class Forward:
             headers.append(("content-length", exchange.header(b"content-length")))
         request = OutgoingRequest(method, url, headers, content, route.timeout_s, upload)
         with failures(route):
-            async with self._upstream.send(request) as response:
-                await send_on(exchange, response)
+            async with self._calls.hold(caller, route), self._upstream.send(request) as response:
+                answer = await ShortAnswer.of(response)
+                if answer is None:
+                    await send_on(exchange, response, self._rate())
+        if answer:
+            await answer.send(exchange)
+
+    def _rate(self) -> TransferRate:
+        return TransferRate(self._settings.min_transfer_rate, READ_WINDOW_S, asyncio.get_running_loop().time)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.relay import passed_back
+from functions.gateway.shared_calls import RouteCalls
 from functions.gateway.signer import CallerSigner
 from shared.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
 from shared.core.keys import Caller
@@ -29,8 +30,9 @@ class Answer:
 
 
 class Functions:
-    def __init__(self, settings: Settings, upstream: Upstream, signer: CallerSigner) -> None:
+    def __init__(self, settings: Settings, upstream: Upstream, signer: CallerSigner, calls: RouteCalls) -> None:
         self._settings = settings
+        self._calls = calls
         self._upstream = upstream
         self._signer = signer
 
@@ -44,7 +46,7 @@ class Functions:
         headers += await self._signer.for_function(caller, call, url, content)
         request = OutgoingRequest(route.methods[0], url, headers, content, route.timeout_s)
         with failures(route):
-            async with self._upstream.send(request) as response:
+            async with self._calls.hold(caller, route), self._upstream.send(request) as response:
                 headers_back = [(name.decode(), value.decode()) for name, value in passed_back(response)]
                 return Answer(response.status, headers_back, await response.read())
 

@@ -12,6 +12,7 @@ from functions.gateway.attempt import Attempt, Call, TryAgain, TryElsewhere, fai
 from functions.gateway.charge import Charge
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
+from functions.gateway.shared_calls import UpstreamCalls
 from functions.gateway.spending import Spending
 from functions.gateway.upstream_health import BodyDigest, UpstreamHealth
 from shared import telemetry
@@ -51,6 +52,7 @@ class Infer:
         self._attempt = attempt
         self._now = clock.monotonic
         self._random = random
+        self._calls = UpstreamCalls(settings)
         self._retries = RetryBudget()
         self._health = UpstreamHealth(clock.monotonic)
         for model in catalogue.models:
@@ -119,7 +121,8 @@ class Infer:
         """One attempt, from which the upstream's health is learnt."""
         breaker = self._health.breaker(target)
         try:
-            await self._attempt(call, target, breaker.record_success)
+            async with self._calls.hold(call.caller, target, call.route.timeout_s):
+                await self._attempt(call, target, breaker.record_success)
         except TryElsewhere:
             breaker.forget_probe()
             raise

@@ -21,6 +21,7 @@ from functions.gateway.measure import Measure
 from functions.gateway.permit_model import PermitModel
 from functions.gateway.prefer import Prefer
 from functions.gateway.replay import Replay
+from functions.gateway.shared_calls import RouteCalls
 from functions.gateway.signer import CallerSigner
 from functions.gateway.spending import Spending
 from functions.gateway.stage import Handler, fold
@@ -59,6 +60,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     authenticate = Authenticate(authenticator, guesses, settings.trusted_proxies)
     spending = Spending(Ledgers(ports.store), BudgetPolicy.of(settings, catalogue), ports.clock)
     infer = Infer(settings, catalogue, admit, spending, attempt, ports.clock, random.random)
+    calls = RouteCalls(settings)
     watch = JobWatch(JobReader(ports.store, ports.blobs, ports.clock), ports.clock)
     tracer = reporting.tracer(settings, "gateway")
     return fold(
@@ -75,7 +77,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
             PermitModel(settings),
             Replay(settings, IdempotencyKeys(ports.store, ports.blobs)),
             Cache(settings, catalogue, KeptAnswers(ports.cache, ports.clock, settings.cache_ttl_s)),
-            Prefer(settings, Functions(settings, ports.upstream, signer), watch),
+            Prefer(settings, Functions(settings, ports.upstream, signer, calls), watch),
         ],
-        Forward(settings, ports.upstream, signer, infer, JobEvents(watch, settings.keep_alive_s), pages),
+        Forward(settings, ports.upstream, signer, calls, infer, JobEvents(watch, settings.keep_alive_s), pages),
     )

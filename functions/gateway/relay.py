@@ -1,7 +1,7 @@
 """An upstream's answer on its way to the caller: whole, or part by part as it arrives."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -9,6 +9,7 @@ from functions.gateway.charge import comment
 from functions.gateway.completion import tells_error
 from functions.gateway.exchange import Exchange
 from functions.gateway.keep_alive import KeepAlive
+from functions.gateway.transfer_rate import TooSlow, TransferRate
 from shared import telemetry
 from shared.core.errors import UpstreamFailed
 from shared.ports.clock import Clock
@@ -32,6 +33,8 @@ PASSED_BACK = (
 
 EVENT_END = re.compile(rb"(?<=[^{])}(\r?\n\r?\n)")
 MOST_WHOLE_BYTES = 1024 * 1024
+PIECE_BYTES = 8 * 1024
+"""Of a file on its way to its caller: small enough to tell how fast the caller reads."""
 
 
 class CutOff(Exception):
@@ -53,17 +56,38 @@ async def send_whole(exchange: Exchange, response: Response, content: bytes) -> 
     await exchange.write(content, more=False)
 
 
-async def send_on(exchange: Exchange, response: Response) -> None:
-    """Sends a function's answer: a short one in one piece, any other part by part, never held whole."""
-    length = response.header(b"content-length")
-    if length.isdigit() and int(length) <= MOST_WHOLE_BYTES:
-        await send_whole(exchange, response, await response.read())
-        return
-    headers = passed_back(response)
+class ShortAnswer(NamedTuple):
+    """A function's answer, read to its end: the function is free, however slowly the caller reads."""
+
+    status: int
+    headers: RawHeaders
+    content: bytes
+
+    @classmethod
+    async def of(cls, response: Response) -> "ShortAnswer | None":
+        """None when it is not short."""
+        length = response.header(b"content-length")
+        if not length.isdigit() or int(length) > MOST_WHOLE_BYTES:
+            return None
+        return cls(response.status, passed_back(response), await response.read())
+
+    async def send(self, exchange: Exchange) -> None:
+        await exchange.begin(self.status, [*self.headers, (b"content-length", b"%d" % len(self.content))])
+        await exchange.write(self.content, more=False)
+
+
+async def send_on(exchange: Exchange, response: Response, rate: TransferRate) -> None:
+    """Sends a function's answer part by part, never held whole; CutOff for a caller who reads too slowly."""
+    length, headers = response.header(b"content-length"), passed_back(response)
     await exchange.begin(response.status, [*headers, (b"content-length", length)] if length else headers)
     try:
         async for chunk in response.chunks():
-            await exchange.write(chunk, more=True)
+            for start in range(0, len(chunk), PIECE_BYTES):
+                piece = chunk[start : start + PIECE_BYTES]
+                await rate.wait_for(exchange.write(piece, more=True))
+                rate.moved(len(piece))
+    except TooSlow as error:
+        raise CutOff("the caller reads too slowly") from error
     except UpstreamError as error:
         if is_stream(response):
             raise

@@ -5,9 +5,10 @@ from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas.webhooks import DeliveryWakeUp
 from shared.web.validation import parse
+from shared.webhooks.wakeups import WebhookWakeUp
 
 
 def handle(incoming: Incoming, context: Context) -> Reply:
     wake_up = parse(DeliveryWakeUp, incoming.body, context.settings.max_json_depth)
-    context.webhooks.deliver(wake_up.id, wake_up.seq)
+    context.webhooks.deliver(WebhookWakeUp(**wake_up.model_dump()))
     return Reply.json({})

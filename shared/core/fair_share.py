@@ -11,7 +11,7 @@ than its part is passed no more: the capacity drains until it fits, so that none
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
@@ -21,6 +21,8 @@ RESERVE = 1 / 8
 
 Amounts = tuple[int, ...]
 """Of each of the pool's resources, such as (slots, tokens)."""
+Kind = tuple[bool, tuple[bool, ...]]
+"""Whether a claim is small, and which of the resources it needs: a tenant's claims of one kind wait in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,23 @@ class Party:
     last_turn: float = 0.0
     places: int = 0
     """Those in line and those that were let in."""
-    small: deque[Place] = field(default_factory=deque)
-    large: deque[Place] = field(default_factory=deque)
+    lines: dict[Kind, deque[Place]] = field(default_factory=dict)
 
     def first(self) -> Place | None:
         """The one that came first of those that wait."""
-        fronts = [line[0] for line in (self.small, self.large) if line]
-        return min(fronts, key=lambda place: place.number) if fronts else None
+        return min((line[0] for line in self.lines.values()), key=_number, default=None)
 
-    def fronts(self) -> Iterator[Place]:
+    def fronts(self) -> list[Place]:
         """The first of each kind, in the order they came."""
-        fronts = [line[0] for line in (self.small, self.large) if line]
-        yield from sorted(fronts, key=lambda place: place.number)
+        return sorted((line[0] for line in self.lines.values()), key=_number)
+
+    def join(self, place: Place, kind: Kind) -> None:
+        self.lines.setdefault(kind, deque()).append(place)
+
+    def quit(self, place: Place, kind: Kind) -> None:
+        self.lines[kind].remove(place)
+        if not self.lines[kind]:
+            del self.lines[kind]
 
 
 class FairShare:
@@ -137,7 +144,7 @@ class FairShare:
             if place.area is self._main:
                 party.held_of_capacity = _sum(party.held_of_capacity, place.claim.amounts, -1)
         else:
-            self._line(party, place).remove(place)
+            party.quit(place, self._kind(place))
             self.waiting -= 1
         party.places -= 1
         if not party.places:
@@ -153,12 +160,12 @@ class FairShare:
         party.weight = claim.weight
         party.places += 1
         place = Place(claim, admit, next(self._numbers), self._now())
-        self._line(party, place).append(place)
+        party.join(place, self._kind(place))
         self.waiting += 1
         return place
 
-    def _line(self, party: Party, place: Place) -> deque[Place]:
-        return party.small if self._is_small(place) else party.large
+    def _kind(self, place: Place) -> Kind:
+        return self._is_small(place), tuple(amount > 0 for amount in place.claim.amounts)
 
     def _is_small(self, place: Place) -> bool:
         return all(amount <= most for amount, most in zip(place.claim.amounts, self._reserve.capacity, strict=True))
@@ -169,7 +176,7 @@ class FairShare:
 
     def _admit(self, place: Place, area: Area) -> None:
         party = self._parties[place.claim.tenant]
-        self._line(party, place).popleft()
+        party.quit(place, self._kind(place))
         self.waiting -= 1
         place.area = area
         area.add(place.claim.amounts)
@@ -188,9 +195,9 @@ class FairShare:
             if self._is_overdue(party):
                 break
         for party in waiting:
-            is_new = party.held_of_capacity == self._nothing
-            if is_new and party.small and self._reserve.fits(party.small[0].claim.amounts):
-                return party.small[0], self._reserve
+            for place in party.fronts() if party.held_of_capacity == self._nothing else ():
+                if self._is_small(place) and self._reserve.fits(place.claim.amounts):
+                    return place, self._reserve
         return None
 
     def _rank(self, party: Party) -> tuple[float, ...]:
@@ -219,6 +226,10 @@ class FairShare:
 def reserve_of(capacity: Amounts) -> Amounts:
     """As it is usual: an eighth, and of what comes in few pieces one at least."""
     return tuple(ceil(most * RESERVE) for most in capacity)
+
+
+def _number(place: Place) -> int:
+    return place.number
 
 
 def _sum(one: Amounts, other: Amounts, sign: int = 1) -> Amounts:

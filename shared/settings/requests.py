@@ -30,6 +30,28 @@ class Requests:
     body_timeout_s: float = knob(
         30.0, "OMNI_BODY_TIMEOUT_S", "Time a caller has to send the body; after that 408.", unit="s", least=0.1
     )
+    min_transfer_rate: int = knob(
+        1024,
+        "OMNI_MIN_TRANSFER_RATE",
+        "The slowest that a caller may send a file (over 10 s in which it is waited for; then 408), or read one (over "
+        "30 s; then the connection is closed). 0: any rate.",
+        unit="bytes/s",
+        least=0,
+    )
+    route_calls: int = knob(
+        32,
+        "OMNI_ROUTE_CALLS",
+        "Calls of route functions that one tenant may have under way from an instance, half of them moving files; an "
+        "eighth more is kept for other tenants.",
+        least=1,
+    )
+    upstream_calls: int = knob(
+        1000,
+        "OMNI_UPSTREAM_CALLS",
+        "Requests that one tenant may have under way at an upstream from an instance; an eighth more is kept for other "
+        "tenants. At the worker it is twice its slots.",
+        least=1,
+    )
     unread_timeout_s: float = knob(
         30.0,
         "OMNI_UNREAD_TIMEOUT_S",

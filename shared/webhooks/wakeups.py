@@ -2,17 +2,34 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from shared.core.errors import Unavailable
 from shared.core.queues import WEBHOOK
 from shared.core.webhooks import Delivery
+from shared.ports.clock import Clock
 from shared.ports.queue import Queue, Task
 
 ROUTE, PATH = "webhooks_deliver", "/internal/tasks/webhooks"
+DEFER_S, LONGEST_DEFER_S = 1.0, 60.0
+"""A wake-up whose tenant has its share of deliveries under way comes again after this long, doubled each time."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookWakeUp:
+    """What the queue posts."""
+
+    id: str
+    seq: int
+    tenant: str = ""
+    """Known before the delivery is read, so that it can be told whose turn it is."""
+    deferred: int = 0
+    """How often it has been put off."""
 
 
 class WebhookWakeUps:
@@ -24,12 +41,21 @@ class WebhookWakeUps:
 
     def send(self, delivery: Delivery) -> bool:
         """Whether the queue has the wake-up of the next attempt now. If not, the sweeper will send it."""
-        name = hashlib.sha256(f"{delivery.id}:{delivery.seq}".encode()).hexdigest()[:40]
-        body = msgspec.json.encode({"id": delivery.id, "seq": delivery.seq})
-        url = self._function_url + PATH
         try:
-            self._queue.enqueue(Task(WEBHOOK, name, url, body, delivery.next_attempt_at or 0.0, self._function_url))
+            self._enqueue(WebhookWakeUp(delivery.id, delivery.seq, delivery.tenant), delivery.next_attempt_at or 0.0)
         except Unavailable as error:
             log.warning("no wake-up sent", extra={"fields": {"webhook": delivery.id, "detail": error.detail}})
             return False
         return True
+
+    def defer(self, wake_up: WebhookWakeUp, clock: Clock, random: Callable[[], float]) -> None:
+        """Lets a wake-up come again later; Unavailable when the queue does not take it."""
+        delay_s = min(LONGEST_DEFER_S, DEFER_S * 2.0 ** min(wake_up.deferred, 10)) * (0.5 + random())
+        self._enqueue(replace(wake_up, deferred=wake_up.deferred + 1), clock.now() + delay_s)
+
+    def _enqueue(self, wake_up: WebhookWakeUp, not_before: float) -> None:
+        # Hashed, because names that share a beginning would all fall on one of the queue's servers.
+        text = f"{wake_up.id}:{wake_up.seq}" + (f":{wake_up.deferred}" if wake_up.deferred else "")
+        name = hashlib.sha256(text.encode()).hexdigest()[:40]
+        url = self._function_url + PATH
+        self._queue.enqueue(Task(WEBHOOK, name, url, msgspec.json.encode(wake_up), not_before, self._function_url))

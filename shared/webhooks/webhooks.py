@@ -1,6 +1,7 @@
 """Webhooks: sending them, and what tenants may know and ask of them."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from random import random
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from shared import telemetry
 from shared.core import webhook_urls, webhooks
 from shared.core.errors import NotFound, Unavailable
+from shared.core.fair_share import Claim, FairShare
 from shared.core.job_documents import BadDocument
 from shared.core.jobs import SEND_WITHIN_S, SHARDS
 from shared.core.webhooks import Attempt, Delivery, State
@@ -23,8 +25,11 @@ from shared.sweeps.sweep import Sweeps
 from shared.webhooks.records import DELIVERIES, DeliveryRecords, from_document
 from shared.webhooks.secrets import WebhookSecrets
 from shared.webhooks.wakeups import ROUTE as DELIVERING
-from shared.webhooks.wakeups import WebhookWakeUps
+from shared.webhooks.wakeups import WebhookWakeUp, WebhookWakeUps
 
+TENANT_DELIVERIES = 8
+"""One tenant's under way in an instance: half of what the queue sends to it (`concurrency` of webhooks_deliver), so
+that receivers that take the connection and say nothing hold up no other tenant's."""
 log = logging.getLogger(__name__)
 Where = tuple[tuple[str, Operator, Any], ...]
 
@@ -50,6 +55,8 @@ class Webhooks:
         self._is_local = settings.is_local
         self._wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
         self._random = random
+        self._turn = threading.Lock()
+        self._share = FairShare((TENANT_DELIVERIES,), (TENANT_DELIVERIES,), clock.monotonic)
 
     def require_usable(self, tenant: str, url: str) -> None:
         """InvalidRequest when a webhook to that address could never be sent."""
@@ -58,8 +65,21 @@ class Webhooks:
             self._require_public(url)
         self.secrets.require(tenant, self._clock.now())
 
-    def deliver(self, delivery_id: str, seq: int) -> None:
-        """Makes the attempt that a wake-up calls for. However it ends, the wake-up is done with."""
+    def deliver(self, wake_up: WebhookWakeUp) -> None:
+        """Makes the attempt that a wake-up calls for. However it ends, the wake-up is done with; Unavailable when it
+        could not even be put off."""
+        with self._turn:
+            place = self._share.try_enter(Claim(wake_up.tenant))
+        if place is None:
+            self._wake_ups.defer(wake_up, self._clock, self._random)
+            return
+        try:
+            self._deliver(wake_up.id, wake_up.seq)
+        finally:
+            with self._turn:
+                self._share.leave(place)
+
+    def _deliver(self, delivery_id: str, seq: int) -> None:
         try:
             claimed = self._records.claim(delivery_id, seq)
         except BadDocument as error:  # the sweep sets it aside; another wake-up would not help

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 from shared.adapters.httpx_courier import HttpxCourier
 from shared.core.webhooks import RETRY_AFTER_S, State
 from shared.ports.courier import Courier
+from shared.webhooks.wakeups import WebhookWakeUp
 from tests import hooks
 from tests.chaos.conftest import ClockedStore
 from tests.fakes import FakeClock
@@ -133,7 +134,7 @@ def test_a_thousand_repeated_wake_ups_send_one_message(post: Post, hook: Hook) -
     secret = post.secret()
     job = post.finished(hook.url, answer=42)
     for _ in range(1000):
-        post.webhooks.deliver(post.of(job).id, 1)
+        post.webhooks.deliver(WebhookWakeUp(post.of(job).id, 1))
     (message,) = hook.messages
     data = json.loads(message.body)["data"]
     assert (data["id"], data["result"]) == (job.id, {"answer": 42})

@@ -194,3 +194,10 @@ def test_nothing_starves_and_nothing_is_held_twice(seed: int) -> None:
     assert len(waits) == 400
     assert pool.share.used == (0, 0)
     assert max(waits) < 1200
+
+
+def test_a_tenants_claims_for_what_is_free_pass_those_for_what_is_not() -> None:
+    pool = FairShare((4, 2), (1, 1), lambda: 0.0)
+    transfers = [pool.enter(Claim("a", (1, 1)), lambda: None) for _ in range(10)]
+    assert sum(place.is_in for place in transfers) == 2
+    assert [pool.enter(Claim("a", (1, 0)), lambda: None).is_in for _ in range(3)] == [True, True, False]

@@ -26,7 +26,7 @@ def test_a_finished_job_has_one_row_and_one_wake_up(bench: Bench) -> None:
         bench.jobs.finish(run, Succeeded({"answer": 42}))
     (row,) = rows(bench, run)
     (delivery,) = bench.queue.due("webhook", 10)
-    assert json.loads(delivery.task.body) == {"id": row["id"], "seq": 1}
+    assert json.loads(delivery.task.body) == {"id": row["id"], "seq": 1, "tenant": "acme", "deferred": 0}
     payload = json.loads(row["payload"])
     assert payload["type"] == "job.succeeded"
     assert (payload["data"]["id"], payload["data"]["result"]) == (run.id, {"answer": 42})

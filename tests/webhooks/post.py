@@ -15,6 +15,7 @@ from shared.jobs.jobs import JobOrder, Jobs
 from shared.ports.courier import Courier
 from shared.ports.store import Store
 from shared.settings import Settings
+from shared.webhooks.wakeups import WebhookWakeUp
 from shared.webhooks.webhooks import Webhooks
 from tests.fakes import FakeClock, FakeSecrets
 from tests.jobs.conftest import CountingStore
@@ -46,12 +47,12 @@ class Post:
             random=lambda: 0.0,
         )
 
-    def secret(self, expire_others_after_s: float | None = None) -> str:
-        return self.webhooks.secrets.add("acme", expire_others_after_s)[1]
+    def secret(self, expire_others_after_s: float | None = None, tenant: str = "acme") -> str:
+        return self.webhooks.secrets.add(tenant, expire_others_after_s)[1]
 
-    def finished(self, url: str, **result: Any) -> Job:
+    def finished(self, url: str, tenant: str = "acme", **result: Any) -> Job:
         """A job with a webhook, run to its end."""
-        order = JobOrder("acme", "k", "t", "m", {}, 60.0, webhook={"url": url, "events": None})
+        order = JobOrder(tenant, "k", "t", "m", {}, 60.0, webhook={"url": url, "events": None})
         job = self.jobs.create(order)
         run = self.jobs.claim(job.id, 1, "worker-a")
         assert run is not None
@@ -64,7 +65,7 @@ class Post:
         due = self.queue.due("webhook", 1000)
         for each in due:
             wake_up = json.loads(each.task.body)
-            self.webhooks.deliver(wake_up["id"], wake_up["seq"])
+            self.webhooks.deliver(WebhookWakeUp(**wake_up))
             self.queue.done(each)
         return len(due)
 

@@ -78,6 +78,8 @@ class DeliveryWakeUp(Strict):
 
     id: Annotated[str, Field(min_length=1, max_length=100)]
     seq: Annotated[int, Field(ge=0)]
+    tenant: Annotated[str, Field(max_length=200)] = ""
+    deferred: Annotated[int, Field(ge=0)] = 0
 
 
 class Nothing(Open):
