@@ -22,8 +22,10 @@ from shared.settings import StateKeeper
     show_default=True,
     help="What holds the documents.",
 )
-def command(minutes: float, jobs: int, seed: int, state: str) -> None:
-    """Kills and stops worker processes while jobs run, and counts what was lost or done twice: the goal is nothing.
+@click.option("--flood/--no-flood", default=True, show_default=True, help="Then let one tenant flood it.")
+def command(minutes: float, jobs: int, seed: int, state: str, *, flood: bool) -> None:
+    """Kills, stops and stalls workers while jobs run among poisoned documents and retry storms, and counts what was
+    lost or done twice: the goal is nothing. Then lets one tenant flood the platform while another waits.
 
     \b
     Example:
@@ -31,4 +33,4 @@ def command(minutes: float, jobs: int, seed: int, state: str) -> None:
     """
     from local import chaos_run
 
-    raise SystemExit(chaos_run.run(minutes, jobs, seed, StateKeeper(state)))
+    raise SystemExit(chaos_run.run(minutes, jobs, seed, StateKeeper(state), flood=flood))

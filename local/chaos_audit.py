@@ -13,10 +13,12 @@ T = TypeVar("T")
 
 POINTS = ("after claim", "mid-run", "after the blob", "before commit", "after commit", "after the answer")
 TASK = "chaos"
+RETRIED = "retried"
+"""The trace id of a job that was run again."""
 DOUBLED = "doubled.log"
 KILLED = "killed.log"
 AUDIT = "changes"
-"""The collection that gets one more document with every final write of a job."""
+"""The collection that gets one more document with every final write of a run."""
 
 
 class Mortality:
@@ -44,7 +46,7 @@ def note(path: Path, line: str) -> None:
 
 
 class AuditedTransaction:
-    """Creates a document with each final write of a job, in the same commit: a second final write cannot hide."""
+    """Creates a document with each final write of a run, in the same commit: a second final write cannot hide."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
@@ -61,7 +63,8 @@ class AuditedTransaction:
         self._transaction.put(collection, key, document)
         if collection == "jobs" and State(document["state"]).is_final:
             self.ends_a_job = True
-            self._transaction.create(AUDIT, f"final-{key}", {"id": key, "epoch": document["epoch"]})
+            run = (document["charge"] or {}).get("run", key)
+            self._transaction.create(AUDIT, f"final-{run}", {"id": key, "epoch": document["epoch"]})
 
 
 class AuditedStore:

@@ -11,6 +11,7 @@ import random
 import secrets
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ import msgspec
 from jobs.ml_worker.runner import Runner
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report
-from local.chaos_audit import POINTS, TASK, AuditedStore, Mortality
+from local.chaos_audit import POINTS, RETRIED, TASK, AuditedStore, Mortality
+from local.chaos_fleet import LEASE_S
 from shared import telemetry
-from shared.core.errors import Unavailable
+from shared.core.errors import InvalidRequest, Unavailable
 from shared.core.jobs import Job
 from shared.core.queues import GPU_LO
 from shared.jobs.jobs import Jobs
@@ -72,6 +74,12 @@ class Work:
     async def __call__(self, given: dict[str, Any], report: Report) -> Done:
         if given.get("deadly"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if given.get("fails") and report.job.trace_id != RETRIED:
+            raise InvalidRequest("It fails until it is retried.")
+        if given.get("stalls") == "task":
+            await asyncio.Event().wait()
+        if given.get("stalls") == "worker" and report.job.attempt == 1:
+            time.sleep(2 * LEASE_S)  # noqa: ASYNC251 (the whole process stands still, and its leases end)
         await asyncio.sleep(given.get("seconds", 0.05 * self._chance.random()))
         self._mortality.at("mid-run")
         padding = "x" * (INLINE_BYTES if given.get("large") else 0)
