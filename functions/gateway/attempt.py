@@ -31,6 +31,7 @@ from shared.ports.upstream import (
     Upstream,
 )
 from shared.settings import Settings
+from shared.surfaces.registry import SURFACES
 from shared.surfaces.request import InferenceRequest
 from shared.surfaces.tally import AnswerTally
 from shared.web.asgi import look_into
@@ -131,7 +132,7 @@ class Attempt:
         exchange = call.exchange
         if not 200 <= response.status < 300:
             content, retry_after = await read_refusal(response), response.header(b"retry-after")
-            field = "prompt" if exchange.route and exchange.route.name == "completions" else "messages"
+            field = SURFACES[call.route.name].prompt_field
             error = from_answer(response.status, content, retry_after, trusted=target.is_worker, prompt_field=field)
             self._count(call, MODEL_LOADING if error.code == MODEL_LOADING else str(response.status))
             did_not_run = response.status in (BUSY if target.is_worker else MODEL_DID_NOT_RUN)
@@ -142,7 +143,7 @@ class Attempt:
         content = await response.read()
         if call.keep_alive:
             call.keep_alive.stop()
-        await look_into(content, note_whole, exchange, content)
+        await look_into(content, note_whole, exchange, SURFACES[call.route.name], content)
         told = call.charge.note_answer()
         if exchange.status:  # a comment has gone out, so the answer can only be events
             events = await look_into(content, _as_events, content, with_usage=call.asked.wants_usage)

@@ -15,6 +15,7 @@ from shared.core.errors import UpstreamFailed
 from shared.ports.clock import Clock
 from shared.ports.upstream import Response, UpstreamError
 from shared.surfaces import usage
+from shared.surfaces.surface import Surface
 from shared.surfaces.usage import NOT_JSON
 from shared.web import sse
 from shared.web.asgi import RawHeaders
@@ -138,11 +139,11 @@ def is_stream(response: Response) -> bool:
     return response.header(b"content-type").startswith(b"text/event-stream")
 
 
-def note_whole(exchange: Exchange, content: bytes) -> None:
+def note_whole(exchange: Exchange, surface: Surface, content: bytes) -> None:
     """Remembers the token counts of a whole answer; estimates those that it does not report."""
     if reported := usage.read(content):
         exchange.tally.note(reported)
-    if not exchange.tally.has_output:
+    if not exchange.tally.has_output and surface.is_answer(content):
         exchange.tally.take_whole(content)
     settle_usage(exchange, ended=True)
 
@@ -154,7 +155,7 @@ def settle_usage(exchange: Exchange, *, ended: bool) -> None:
         return
     reported = tally.usage
     exchange.tokens_in = exchange.estimated_input if tally.is_silent or reported.input is None else reported.input
-    exchange.tokens_out = reported.output or 0 if ended and tally.has_output else tally.output
+    exchange.tokens_out = tally.final_output if ended else tally.output
     exchange.tokens_cached = reported.cached or 0
     exchange.usage_is_estimated = not (ended and tally.has_output and reported.input is not None)
 

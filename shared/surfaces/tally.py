@@ -131,10 +131,20 @@ class AnswerTally:
     @property
     def output(self) -> int:
         """Tokens generated: those reported, and those that came since or were never reported."""
-        unreported = self._events
-        if self._bytes and not self.reports_as_it_goes:
-            unreported = max(self._events, self._bytes // BYTES_PER_TOKEN, 1)
-        return (self.usage.output or 0) + unreported
+        return (self.usage.output or 0) + self._unreported
+
+    @property
+    def final_output(self) -> int:
+        """The same of an answer that has come to its end: the last report counts, unless it was made too early."""
+        if not self.has_output:
+            return self.output
+        return max(self.usage.output or 0, self._unreported if self._bytes else 0)
+
+    @property
+    def _unreported(self) -> int:
+        if not self._bytes or self.reports_as_it_goes:
+            return self._events
+        return max(self._events, self._bytes // BYTES_PER_TOKEN, 1)
 
     def _take_event(self, payload: bytes) -> None:
         if not payload or payload == sse.DONE:

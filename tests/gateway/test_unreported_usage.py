@@ -58,6 +58,11 @@ def test_an_odd_number_beside_the_usage_reaches_the_caller_and_loses_nothing(wor
     assert f": x-omni-cost-usd: {USED}\n" in text
 
 
+def test_an_error_in_a_200_costs_nothing(world: World) -> None:
+    world.answers(lambda _: FakeResponse.json({"error": {"message": "no provider", "code": 502}}))
+    assert cost_of(world.chat()) in {None, "0"}
+
+
 def test_comments_cost_nothing(world: World) -> None:
     comments = b": PROCESSING\n\n" * 200
     assert streamed_cost(world, comments, MANY, DONE) == streamed_cost(world, MANY, DONE)

@@ -71,3 +71,15 @@ def test_what_came_since_the_last_report_is_added_to_it() -> None:
     assert tally.output == 100
     tally.note(Usage(0, 0))
     assert tally.output == 100
+
+
+def test_at_the_end_the_last_report_counts_unless_most_came_after_it() -> None:
+    tally = AnswerTally()
+    tally.take(event({"content": "word " * 80}))
+    tally.note(Usage(11, 7))
+    tally.take(event({}, "stop"))
+    assert tally.final_output == 7
+    tally.take(event({"content": "."}))
+    assert tally.final_output == 7
+    tally.take(event({"content": "word " * 80}))
+    assert tally.final_output == 100
