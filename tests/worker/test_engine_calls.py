@@ -118,3 +118,20 @@ def test_all_parts_of_a_stream_were_created_at_one_time(app: Application, fields
     app.answers(lambda request: FakeResponse.stream(*parts, *later, sse.LAST) if b"messages" in request.body else NONE)
     streamed = [each for each in sse.payloads(app.chat(stream=True, **fields).content) if each != sse.DONE]
     assert len({json.loads(each)["created"] for each in streamed}) == 1
+
+
+@pytest.mark.parametrize(("several", "indices"), [(None, {0, 1}), (True, {0, 1}), (False, {0})])
+def test_an_engine_that_makes_several_calls_is_held_to_one(app: Application, several: Any, indices: set[int]) -> None:
+    calls = [chunk({"role": "assistant"}), *(chunk({"tool_calls": [CALL | {"index": index}]}) for index in (0, 1))]
+    whole = [*calls, chunk({}, "tool_calls", usage=USAGE), sse.LAST]
+    app.answers(lambda request: FakeResponse.stream(*whole) if b"messages" in request.body else NONE)
+    streamed = app.chat(stream=True, tools=TOOLS, parallel_tool_calls=several).content
+    events_ = [json.loads(each) for each in sse.payloads(streamed) if each != sse.DONE]
+    made = [call for each in events_ for call in each["choices"][0]["delta"].get("tool_calls", ())]
+    assert {call["index"] for call in made} == indices
+
+
+def test_a_named_call_ends_with_stop_whatever_the_engine_says(app: Application) -> None:
+    named = {"type": "function", "function": {"name": "f"}}
+    assert app.chat(tools=TOOLS, tool_choice=named).json()["choices"][0]["finish_reason"] == "stop"
+    assert app.chat(tools=TOOLS, tool_choice="required").json()["choices"][0]["finish_reason"] == "tool_calls"

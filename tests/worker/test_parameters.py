@@ -11,6 +11,7 @@ from jobs.ml_worker.completions import parameters
 from jobs.ml_worker.engines.engine import Running
 from local import reference
 from shared.ports.upstream import OutgoingRequest
+from shared.surfaces.parameters import DEARER, KNOWN
 from tests.fakes import FakeResponse
 from tests.worker.application import MODEL, Application, FakeEngine, problem
 from tests.worker.test_tool_calls import Script
@@ -33,6 +34,11 @@ def test_every_parameter_that_openai_has_is_classified_and_documented(module: An
     assert set(known) == published(module)
     for name, parameter in known.items():
         assert f"| `{name}` | {parameter.handling} |" in DOCS
+
+
+def test_what_is_done_here_may_be_sent_to_a_server_elsewhere() -> None:
+    done = {name for name, each in {**parameters.CHAT, **parameters.TEXT}.items() if each.refuses({"a": "b"}) is False}
+    assert done <= KNOWN | set(DEARER)
 
 
 REFUSED: list[tuple[str, Any]] = [

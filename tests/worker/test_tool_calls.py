@@ -85,7 +85,8 @@ def test_the_arguments_of_a_demanded_call_stream_as_they_are_made(tmp_path: Path
 @pytest.mark.parametrize(
     ("choice", "said", "known"),
     [
-        ("required", '{"name": "get_t', None),
+        ("required", '{"name": "', None),
+        ("required", '{"name": "get_t', ""),
         ("required", '{"name": "get_time", "arguments": {"zone": "C', '{"zone": "C'),
         (NAMED, '{"na', ""),
         (NAMED, '{"name": "get_time", "arguments": {"zo', '{"zo'),
@@ -98,6 +99,7 @@ def test_a_call_that_is_cut_off_is_told_as_far_as_it_came(
     assert answer.finish_reason == "length"
     calls = answer.message.tool_calls
     assert [call.function.arguments for call in calls or ()] == ([] if known is None else [known])
+    assert not answer.message.content
     *deltas, last = Script(tmp_path / "stream", said, "length").deltas(tool_choice=choice, max_tokens=5)
     assert last["finish_reason"] == "length"
     assert known is None or "".join(arguments(deltas)) == known

@@ -33,7 +33,7 @@ class Calling:
     @property
     def is_native(self) -> bool:
         """Whether the engine's own events tell them as they have to be told."""
-        return not self.in_text and self.finish_reason == "tool_calls"
+        return not self.in_text and self.several and self.finish_reason == "tool_calls"
 
 
 async def read(parts: AsyncGenerator[Event], calling: Calling, call_id: Callable[[], str]) -> AsyncGenerator[Event]:
@@ -86,7 +86,8 @@ class CallReader:
 
     def end(self) -> list[Delta]:
         """What is left when the text is over."""
-        if self._step in (self._text, self._name) and not self._named and (self._held.strip() or not self.calls):
+        is_call = self._step == self._name and (self._named or self._calling.demanded)
+        if self._step in (self._text, self._name) and not is_call and (self._held.strip() or not self.calls):
             self._say(self._held)
         return self._taken()
 
@@ -128,15 +129,16 @@ class CallReader:
         if character not in BLANKS or self._in_string:
             self._head += character
             self._in_string ^= character == '"'
-        if self._calling.demanded and len(self._calling.names) == 1 and self._head:
-            self._call(self._calling.names[0])
-        if name := self._heads.get(self._head):
-            self._call(name)
-            self._step = self._arguments
-            self._arguments(character)
-        elif len(self._held) > self._longest or not any(head.startswith(self._head) for head in self._heads):
+        possible = {name for head, name in self._heads.items() if head.startswith(self._head)}
+        if not possible or len(self._held) > self._longest:
             self._say(self._held)
             self._begin(bare=False)
+        elif self._head in self._heads:
+            self._call(self._heads[self._head])
+            self._step = self._arguments
+            self._arguments(character)
+        elif self._calling.demanded and self._head and len(possible) == 1:
+            self._call(possible.pop())
 
     def _call(self, name: str) -> None:
         """Says that a call begins, once."""

@@ -126,8 +126,10 @@ class Shape:
 
     def _reshape(self, choice: dict[str, Any]) -> None:
         choice["index"] = self._index
-        for call in choice.get("delta", {}).get("tool_calls") or ():
-            _complete(call)
+        if calls := choice.get("delta", {}).pop("tool_calls", None):
+            several = self._plan.calling is None or self._plan.calling.several
+            if wanted := [_completed(call) for call in calls if several or not call.get("index")]:
+                choice["delta"]["tool_calls"] = wanted
         if self._plan.calling and choice.get("finish_reason") == "tool_calls":
             choice["finish_reason"] = self._plan.calling.finish_reason
         if self._plan.max_tokens == 0 and not self._plan.engine_echoes:
@@ -159,11 +161,12 @@ class Shape:
         }
 
 
-def _complete(call: Event) -> None:
+def _completed(call: Event) -> Event:
     """The first part of a call says all of it but the arguments that are still to come."""
-    if call.get("id"):
-        call["type"] = "function"
-        call["function"]["arguments"] = call["function"].get("arguments") or ""
+    if not call.get("id"):
+        return call
+    function = call["function"] | {"arguments": call["function"].get("arguments") or ""}
+    return call | {"type": "function", "function": function}
 
 
 def _plain(choice: dict[str, Any]) -> dict[str, Any]:
