@@ -71,10 +71,16 @@ class UsageGroup(UsageSums, kw_only=True):
     key: str
 
 
+class StorageUse(msgspec.Struct):
+    bytes: int
+    limit_bytes: int | None
+
+
 class UsageReport(msgspec.Struct):
     group: str
     data: list[UsageGroup]
     total: UsageSums
+    storage: StorageUse
 
 
 class Progress(msgspec.Struct):

@@ -11,13 +11,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from cli.answers import File, IdPage, Part, Upload
+from cli.answers import File, IdPage, Part, Upload, UsageReport
 from cli.client import Answer, Client
 from cli.connection import connected
 from cli.errors import CliError
 from cli.output import day, printable, show_table, shown_by
 from cli.paging import page_query, paged, tell_of_more_ids
 from cli.places import named_by_caller
+from cli.usage import PATH as USAGE
+from cli.usage import show_storage
 
 PATH, UPLOADS = "/v1/files", "/v1/uploads"
 PART_BYTES = 16 * 1024 * 1024
@@ -100,6 +102,18 @@ def delete(client: Client, *, file_id: str) -> None:
     """
     client.delete(f"{PATH}/{quote(file_id, safe='')}")
     click.echo("Deleted.", err=True)
+
+
+@command.command()
+@connected
+def storage(client: Client) -> None:
+    """Shows how many bytes your tenant's files take, and how many they may.
+
+    \b
+    Example:
+      omni files storage
+    """
+    show_storage(client.get(USAGE).as_type(UsageReport).storage)
 
 
 def upload(client: Client, path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import click
 
-from cli.answers import UsageReport, UsageSums
+from cli.answers import StorageUse, UsageReport, UsageSums
 from cli.client import Answer, Client
 from cli.connection import connected
 from cli.output import show_table, shown_by
@@ -16,8 +16,15 @@ def show_usage(answer: Answer) -> None:
     columns = (report.group.upper(), "REQUESTS", "FAILED", "CACHED", "TOKENS IN", "TOKENS OUT", "USD")
     rows = [(each.key, *_cells(each)) for each in report.data]
     show_table(columns, [*rows, ("total", *_cells(report.total))])
+    show_storage(report.storage)
     if report.total.unpriced_requests:
         click.echo(f"{report.total.unpriced_requests:,} requests had no price: what they cost is not known.", err=True)
+
+
+def show_storage(storage: StorageUse) -> None:
+    """Beside the table, so that programs that read it see the same columns."""
+    limit = f"of {storage.limit_bytes:,} " if storage.limit_bytes else ""
+    click.echo(f"Files: {storage.bytes:,} {limit}bytes.", err=True)
 
 
 @click.command()

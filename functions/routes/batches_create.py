@@ -18,6 +18,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(BatchRequest, incoming.body, context.settings.max_json_depth)
     caller = incoming.caller
     _check(wanted, caller.tenant, context)
+    context.files.storage.require_room(caller.tenant)
     expires_after = wanted.output_expires_after
     batch = context.batches.create(
         BatchOrder(

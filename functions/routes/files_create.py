@@ -24,7 +24,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(FileTermsForm, msgspec.json.encode(_fields(incoming.form)), context.settings.max_json_depth)
     name = NOT_A_NAME.sub("", given.filename)[-255:] or "upload"
     terms = FileTerms(incoming.caller.tenant, incoming.caller.key_id, wanted.purpose, name, lifetime_s(wanted))
-    return Reply.json(view(context.files.create(terms, given.parts())))
+    return Reply.json(view(context.files.create(terms, given.parts(), given.size)))
 
 
 def lifetime_s(wanted: FileTermsForm) -> float:

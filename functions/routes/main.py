@@ -73,7 +73,7 @@ def build(settings: Settings, ports: Ports, served: list[Route]) -> FlaskEdge:
     door = Door(
         settings, CallerVerifier(ports.secrets, ports.clock), authenticator, ports.limiter, ports.clock, policy, system
     )
-    files = Files(ports.store, ports.blobs, ports.clock)
+    files = Files(ports.store, ports.blobs, ports.clock, settings.tenant_storage_bytes)
     uploads = Uploads(ports.store, ports.blobs, files, ports.clock)
     budgets = BudgetPolicy.of(settings, catalogue)
     jobs = Jobs(ports.store, ports.queue, ports.blobs, ports.clock, settings, budgets=budgets)

@@ -26,7 +26,9 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     if not timedelta(0) <= last - first < timedelta(days=MOST_DAYS):
         raise InvalidRequest(f"'from' must be before 'to', and at most {MOST_DAYS} days.", param="from")
     records = UsageRecords(context.ports.store, context.settings.usage_days)
-    found = records.sums(first.isoformat(), last.isoformat(), named_tenant(incoming.caller, incoming.query))
+    tenant = named_tenant(incoming.caller, incoming.query)
+    found = records.sums(first.isoformat(), last.isoformat(), tenant)
+    storage = context.files.storage
     return Reply.json(
         {
             "object": "usage",
@@ -35,6 +37,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
             "group": group,
             "data": [{"key": key, **_view(sums)} for key, sums in _grouped(found, group)],
             "total": _view(sum(found.values(), Sums())),
+            "storage": {"bytes": storage.used(tenant or incoming.caller.tenant), "limit_bytes": storage.most or None},
         }
     )
 

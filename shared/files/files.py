@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shared.core.errors import InvalidRequest, NotFound, PayloadTooLarge
+from shared.files.storage import Storage
 from shared.pages import cursor_at, listed
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
-from shared.ports.store import AlreadyExists, Document, Query, Store
+from shared.ports.store import AlreadyExists, Document, Query, Store, Transaction
 
 FILES = "files"
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
@@ -65,37 +66,48 @@ class FilePage:
 
 class Files:
     def __init__(
-        self, store: Store, blobs: Blobs, clock: Clock, *, token: Callable[[int], str] = secrets.token_hex
+        self,
+        store: Store,
+        blobs: Blobs,
+        clock: Clock,
+        storage_bytes: int = 0,
+        *,
+        token: Callable[[int], str] = secrets.token_hex,
     ) -> None:
+        """`storage_bytes` are those that a tenant's files and uploads may take; 0: any number."""
+        self.storage = Storage(store, storage_bytes)
         self._store = store
         self._blobs = blobs
         self._clock = clock
         self._token = token
 
-    def create(self, terms: FileTerms, parts: Iterable[bytes]) -> StoredFile:
-        """Keeps the content, which is never held whole; PayloadTooLarge beyond MOST_BYTES.
+    def create(self, terms: FileTerms, parts: Iterable[bytes], size: int = 0, *, has_room: bool = False) -> StoredFile:
+        """Keeps the content, which is never held whole; PayloadTooLarge beyond MOST_BYTES, and `storage_quota_exceeded`
+        where the tenant has no room for its `size` (known before) unless `has_room` says that there is.
 
         The document comes first, so that a content whose writer was killed is found and deleted.
         """
-        begun = self._begun(f"file-{self._token(12)}", terms)
+        begun = self._begun(f"file-{self._token(12)}", terms, size, checked=not has_room)
         counted = Counted(parts, MOST_BYTES, "file")
         try:
             uri = self._blobs.put(f"{folder(begun.id)}/content", counted)
+            file = replace(begun, bytes=counted.bytes, uri=uri, purge_at=begun.created_at + terms.lifetime_s)
+            self._replace(file, checked=not has_room)
         except PayloadTooLarge:
             self._remove(begun)
             raise
-        file = replace(begun, bytes=counted.bytes, uri=uri, purge_at=begun.created_at + terms.lifetime_s)
-        self._store.transact(lambda transaction: transaction.put(FILES, file.id, asdict(file)))
         return file
 
     def prepare(self, file_id: str, version: str, terms: FileTerms, parts: Iterable[bytes]) -> StoredFile:
-        """Keeps the content of a file that is there once its document is put with what depends on it.
+        """Keeps the content of a file that is there once its document is put with what depends on it. It is counted,
+        and kept also where the tenant has no room: it is the result of work that is done.
 
         Prepared again, under another version, it is the same file.
         """
-        begun = self._begun(file_id, terms)
+        begun = self._begun(file_id, terms, 0, checked=False)
         counted = Counted(parts, sys.maxsize, "file")
         uri = self._blobs.put(f"{folder(file_id)}/content-{version}", counted)
+        self._replace(replace(begun, bytes=counted.bytes), checked=False)
         return replace(begun, bytes=counted.bytes, uri=uri, purge_at=begun.created_at + terms.lifetime_s)
 
     def get(self, tenant: str, file_id: str) -> StoredFile:
@@ -146,26 +158,52 @@ class Files:
     def _document(self, file_id: str) -> Document | None:
         return self._store.get(FILES, file_id) if FILE_ID.fullmatch(file_id) else None
 
-    def _begun(self, file_id: str, terms: FileTerms) -> StoredFile:
+    def _begun(self, file_id: str, terms: FileTerms, size: int, *, checked: bool) -> StoredFile:
         now = self._clock.now()
         begun = StoredFile(
-            file_id, terms.tenant, terms.key_id, terms.purpose, terms.filename, 0, "", now, now + UNFINISHED_S
+            file_id, terms.tenant, terms.key_id, terms.purpose, terms.filename, size, "", now, now + UNFINISHED_S
         )
+
+        def work(transaction: Transaction) -> None:
+            count = self.storage.count(transaction, terms.tenant, size, checked=checked)
+            transaction.create(FILES, file_id, asdict(begun))
+            count.write()
+
         with suppress(AlreadyExists):
-            self._store.transact(lambda transaction: transaction.create(FILES, file_id, asdict(begun)))
+            self._store.transact(work)
         return begun
+
+    def _replace(self, file: StoredFile, *, checked: bool) -> None:
+        """Puts the document of a file that was begun, and counts the difference."""
+
+        def work(transaction: Transaction) -> None:
+            before = transaction.get(FILES, file.id)
+            if before is None or before["uri"]:
+                return  # deleted, or finished by another run
+            count = self.storage.count(transaction, file.tenant, file.bytes - before["bytes"], checked=checked)
+            transaction.put(FILES, file.id, asdict(file))
+            count.write()
+
+        self._store.transact(work)
 
     def _remove(self, file: StoredFile) -> None:
         """Deletes the content. The place of a file that was listed stays known for a while: a client that deletes what
         it lists asks for the next page by the id of a deleted file."""
         for uri in self._blobs.list(folder(file.id)):
             self._blobs.delete(uri)
-        if not file.uri:
-            self._store.transact(lambda transaction: transaction.delete(FILES, file.id))
-            return
         purge_at = self._clock.now() + UNFINISHED_S
         place = replace(file, tenant=DELETED + file.tenant, filename="", bytes=0, uri="", purge_at=purge_at)
-        self._store.transact(lambda transaction: transaction.put(FILES, file.id, asdict(place)))
+
+        def work(transaction: Transaction) -> None:
+            before = transaction.get(FILES, file.id)
+            count = self.storage.count(transaction, file.tenant, -before["bytes"] if before else 0)
+            if file.uri:
+                transaction.put(FILES, file.id, asdict(place))
+            else:
+                transaction.delete(FILES, file.id)
+            count.write()
+
+        self._store.transact(work)
 
 
 def folder(file_id: str) -> str:

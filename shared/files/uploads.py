@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
-from shared.core.errors import Conflict, InvalidRequest, NotFound
+from shared.core.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge
 from shared.files.files import Counted, Files, FileTerms, StoredFile
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
@@ -43,6 +43,11 @@ class Upload:
     """Their ids, in the order they came, and their sizes."""
     file_id: str = ""
 
+    @property
+    def counted(self) -> int:
+        """Bytes it takes of its tenant's storage: what was announced from the start on, and what came beyond it."""
+        return max(self.bytes, sum(self.parts.values())) if self.status == PENDING else 0
+
 
 class Uploads:
     def __init__(
@@ -73,7 +78,13 @@ class Uploads:
             created_at=now,
             purge_at=now + LIFETIME_S,
         )
-        self._store.transact(lambda transaction: transaction.create(UPLOADS, upload.id, asdict(upload)))
+
+        def work(transaction: Transaction) -> None:
+            count = self._files.storage.count(transaction, upload.tenant, upload.counted, checked=True)
+            transaction.create(UPLOADS, upload.id, asdict(upload))
+            count.write()
+
+        self._store.transact(work)
         return upload
 
     def add_part(self, tenant: str, upload_id: str, parts: Iterable[bytes]) -> str:
@@ -97,7 +108,7 @@ class Uploads:
 
         try:
             self._change(upload, add)
-        except Conflict:
+        except (Conflict, PayloadTooLarge):
             self._blobs.delete(uri)
             raise
         return part_id
@@ -112,6 +123,8 @@ class Uploads:
         file = self._files.create(
             FileTerms(upload.tenant, upload.key_id, upload.purpose, upload.filename, upload.lifetime_s),
             self._joined(upload, part_ids, digest.update),
+            upload.bytes,
+            has_room=True,  # the upload's own, which it gives up when it is complete
         )
         if md5 is not None and md5.lower() != digest.hexdigest():
             self._files.delete(tenant, file.id)
@@ -133,7 +146,15 @@ class Uploads:
 
     def purge(self, upload: Upload) -> None:
         self._drop_parts(upload)
-        self._store.transact(lambda transaction: transaction.delete(UPLOADS, upload.id))
+
+        def work(transaction: Transaction) -> None:
+            document = transaction.get(UPLOADS, upload.id)
+            by = -Upload(**document).counted if document else 0
+            count = self._files.storage.count(transaction, upload.tenant, by)
+            transaction.delete(UPLOADS, upload.id)
+            count.write()
+
+        self._store.transact(work)
 
     def _get(self, tenant: str, upload_id: str) -> Upload:
         document = self._store.get(UPLOADS, upload_id) if UPLOAD_ID.fullmatch(upload_id) else None
@@ -152,8 +173,11 @@ class Uploads:
             document = transaction.get(UPLOADS, upload.id)
             if document is None:
                 raise NotFound(f"There is no upload '{upload.id}'.", code="upload_not_found")
-            after = step(Upload(**document))
+            before = Upload(**document)
+            after = step(before)
+            count = self._files.storage.count(transaction, upload.tenant, after.counted - before.counted, checked=True)
             transaction.put(UPLOADS, upload.id, asdict(after))
+            count.write()
             return after
 
         return self._store.transact(work)

@@ -33,6 +33,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "files": (("tenant", "created_at"), ("tenant", "purpose", "created_at"), ("purge_at",)),
     "uploads": (("purge_at",),),
+    "storage": (),
     "keys": (("created_at",), ("tenant", "created_at"), ("change",)),
     "changes": (),
     "idempotency": (("expire_at",),),

@@ -57,6 +57,13 @@ class Services:
     bucket: str = knob(
         "", "OMNI_BUCKET", "The Cloud Storage bucket of large bodies (extra `gcp`); empty: files in OMNI_STATE_DIR."
     )
+    tenant_storage_bytes: int = knob(
+        10 * 1024**3,
+        "OMNI_TENANT_STORAGE_BYTES",
+        "What a tenant's files, unfinished uploads and batch outputs may take together; 0: any number.",
+        unit="bytes",
+        least=0,
+    )
     storage_emulator: str = knob(
         "", "STORAGE_EMULATOR_HOST", "URL of a Cloud Storage emulator to use in place of the service."
     )

@@ -21,6 +21,13 @@ class UploadedFile:
     filename: str
     stream: IO[bytes]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its content, which has not been read yet."""
+        size = self.stream.seek(0, 2)
+        self.stream.seek(0)
+        return size
+
     def parts(self) -> Iterator[bytes]:
         """The file's content, which can be read once."""
         while part := self.stream.read(PART_BYTES):

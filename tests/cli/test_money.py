@@ -16,7 +16,13 @@ SUMS: dict[str, Any] = {
     "cost_usd": 1.25,
     "unpriced_requests": 2,
 }
-REPORT = {"object": "usage", "group": "model", "data": [{"key": "small", **SUMS}], "total": SUMS}
+REPORT = {
+    "object": "usage",
+    "group": "model",
+    "data": [{"key": "small", **SUMS}],
+    "total": SUMS,
+    "storage": {"bytes": 1500, "limit_bytes": 10000},
+}
 
 
 def test_a_key_is_made_with_a_budget(omni: Omni, platform: Platform) -> None:

@@ -34,12 +34,13 @@ ACME = Caller("k-acme", "acme", Tier.PREMIUM, frozenset({Scope.JOBS, Scope.INFER
 class Routes:
     """A process that serves every route function."""
 
-    def __init__(self, tmp_path: Path, *, internal: bool, models_file: Path = MODELS) -> None:
+    def __init__(self, tmp_path: Path, *, internal: bool, models_file: Path = MODELS, **settings: Any) -> None:
         self.settings = Settings(
             state_dir=tmp_path,
             models_file=models_file,
             run_as_internal=internal,
             system_accounts=ACCOUNT,
+            **settings,
         )
         self.ports = Ports(self.settings)
         self.ports.secrets = EnvironmentSecrets(SECRETS)

@@ -1,6 +1,7 @@
 """Files over HTTP: in by a form or by parts, out part by part, to their tenant and to nobody else."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -234,3 +235,18 @@ class ShiftedClock:
 def expired(routes: Routes) -> dict[str, Any]:
     report: dict[str, Any] = routes.call("POST", "/internal/schedules/files-expire", SYSTEM).get_json()
     return report
+
+
+def test_413_for_a_file_or_a_batch_of_a_tenant_whose_storage_is_full(tmp_path: Path) -> None:
+    routes = Routes(tmp_path, internal=True, tenant_storage_bytes=10)
+    file_id = kept(routes, b"{}\n" * 3)
+    assert problem(sent(routes))[:2] == (413, "storage_quota_exceeded")
+    wanted = {"purpose": "batch", "filename": "a.jsonl", "bytes": 2, "mime_type": "application/jsonl"}
+    assert problem(routes.call("POST", UPLOADS, ACME, json=wanted))[:2] == (413, "storage_quota_exceeded")
+    usage = routes.call("GET", "/internal/api/v1/usage", ACME).get_json()
+    assert usage["storage"] == {"bytes": 9, "limit_bytes": 10}
+    kept(routes, b"\n")
+    batch = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    assert problem(routes.call("POST", "/internal/v1/batches", ACME, json=batch))[:2] == (413, "storage_quota_exceeded")
+    assert routes.call("DELETE", f"{FILES}/{file_id}", ACME).status_code == 200
+    kept(routes)

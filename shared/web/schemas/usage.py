@@ -25,6 +25,14 @@ class UsageGroup(UsageSums):
     """The day, the model, or the id of the key or tenant."""
 
 
+class StorageUse(Open):
+    bytes: int
+    """What the tenant's files, unfinished uploads and batch outputs take now; of the caller's own tenant, where the
+    report is every tenant's."""
+    limit_bytes: int | None
+    """What they may take; null: any number."""
+
+
 class UsageReport(Open):
     object: Literal["usage"]
     first_day: str
@@ -33,3 +41,4 @@ class UsageReport(Open):
     data: list[UsageGroup]
     """By days in their order, else the dearest first."""
     total: UsageSums
+    storage: StorageUse
