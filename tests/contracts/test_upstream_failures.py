@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from shared.adapters.httptools_upstream.connection import Connection
 from shared.ports.upstream import AnswerTooLarge, BrokenOff, ConnectFailed, TimedOut
 from tests.contracts.upstream_client import CHUNKED, OK, answering, body, client, in_loop, request
 from tests.contracts.upstream_server import Script, Visit, serving
@@ -98,6 +99,18 @@ async def test_what_surrounds_a_body_has_a_bound_too(head: bytes, part: bytes) -
         with pytest.raises(BrokenOff, match="larger than"):
             await body(upstream, request(server))
         await server.gone.wait()
+
+
+@in_loop
+async def test_an_answer_that_was_not_read_to_its_end_takes_no_memory() -> None:
+    """Parser and connection know each other, so what they hold would wait for the garbage collector."""
+    async with serving(_endless(CHUNKED, b"2\r\nxx\r\n" * 100)) as server, client(most_answer_bytes=2**20) as upstream:
+        async with upstream.send(request(server)) as response:
+            with pytest.raises(AnswerTooLarge):
+                await response.read()
+            assert isinstance(response, Connection)
+            assert len(response._parts) < 2**20 / 100  # not one for each chunk of two bytes
+        assert response._parts == []
 
 
 def _endless(head: bytes, part: bytes) -> Script:

@@ -186,7 +186,7 @@ def test_a_stream_cut_inside_an_event_leaves_no_half_event(world: World) -> None
 
 def test_a_stream_passes_through_byte_by_byte(world: World) -> None:
     events = [
-        b'data: {"choices":[]}\n\n',
+        b'data: {"choices":[],"usage":null}\n\n',
         b'data: {"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n',
         b"data: [DONE]\n\n",
     ]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.web.http1 import MOST_HEAD_BYTES
+from shared.web.http1.bounds import MOST_HEADERS
 from tests.web.http1_server import echo, said_to
 
 JSON_LENGTH = b"content-type: application/json\r\ncontent-length: %d\r\n"
@@ -109,3 +110,24 @@ def test_the_rest_of_a_body_that_was_answered_early_makes_room_for_the_next_requ
     after = b"GET /b HTTP/1.1\r\nhost: x\r\n" + CLOSE + b"\r\n"
     answer = said_to(early, b"x" * MOST_HEAD_BYTES, b"x" * MOST_HEAD_BYTES + after, application=echo, pause_s=0.1)
     assert [path for _, path, *_ in echoes(answer)] == ["/early", "/b"]
+
+
+def test_no_head_has_hundreds_of_lines() -> None:
+    answer = said_to(b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * MOST_HEADERS + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert said_to(
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + CLOSE + b"a: b\r\n" * (MOST_HEADERS - 2) + b"\r\n", application=echo
+    ).startswith(b"HTTP/1.1 200 ")
+
+
+def test_trailers_have_as_many_lines_at_most() -> None:
+    head = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    answer = said_to(head + b"a: b\r\n" * (MOST_HEADERS + 1) + b"\r\n", application=echo)
+    assert re.findall(rb"HTTP/1.1 ([0-9]+)", answer)[-1] == b"431"
+
+
+def test_a_body_in_the_smallest_chunks_arrives_whole() -> None:
+    head = b"POST /a HTTP/1.1\r\nhost: x\r\n" + CLOSE + b"transfer-encoding: chunked\r\n\r\n"
+    answer = said_to(head + b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n", application=echo)
+    [[_, _, _, body]] = echoes(answer)
+    assert body == "a" * 50_000

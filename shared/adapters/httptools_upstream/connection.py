@@ -1,7 +1,6 @@
 """One connection to an upstream, and the response that arrives on it."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import cast
 
@@ -11,7 +10,7 @@ from shared.ports.upstream import AnswerTooLarge, BrokenOff, TimedOut, UpstreamE
 
 MOST_HEAD_BYTES = 64 * 1024
 """So much may also come of a body without a byte of it: trailers, and what stands beside the sizes of chunks."""
-PAUSE_ABOVE_BYTES = 256 * 1024
+PAUSE_ABOVE_BYTES = 64 * 1024
 """So much of a stream may wait for its reader; then the upstream is not read from."""
 SWITCHING_PROTOCOLS = 101
 
@@ -40,7 +39,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._head_bytes = self._unread_bytes = 0
         self._headers: dict[bytes, bytes] = {}
-        self._parts: deque[bytes] = deque()
+        self._parts: list[bytes] = []
         self._error: UpstreamError | None = None
         self._is_complete = self._may_stay = False
         self.status = 0
@@ -104,6 +103,7 @@ class Connection(asyncio.Protocol):
             if self._sending:
                 self._sending.cancel()
             self.close()
+            self._parts.clear()  # the parser and this know each other: the memory would wait for the collector
             return False
         self._expect_response()
         self.idle_since = self._loop.time()
@@ -146,10 +146,13 @@ class Connection(asyncio.Protocol):
             return
         self._heard_at = self._loop.time()
         self._head_bytes += len(data)
+        known = len(self._parts)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(BrokenOff(f"no HTTP response: {error!r}"))
+        if len(self._parts) > known + 1:  # chunks of a few bytes take many times their size
+            self._parts[known:] = [b"".join(self._parts[known:])]
         if self._head_bytes > MOST_HEAD_BYTES and not self._is_complete:
             self._fail(BrokenOff(f"the response's head or trailers are larger than {MOST_HEAD_BYTES} bytes"))
         self._wake()

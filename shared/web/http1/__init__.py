@@ -4,15 +4,21 @@ Parsing is httptools' (llhttp, Node's parser). What is ours is what a gateway on
 docs/adr/0006.
 """
 
-from shared.web.http1.bounds import ConnectionBounds, PeerConnections, UnreadAnswers
+from typing import Any
+
+from shared.web.http1.bounds import READ_BYTES, ConnectionBounds, PeerConnections, UnreadAnswers
 from shared.web.http1.connection import MOST_HEAD_BYTES, HttpConnection
 
 __all__ = ["MOST_HEAD_BYTES", "ConnectionBounds", "HttpConnection", "http_protocol", "serve_functions"]
 
 
-def http_protocol(bounds: ConnectionBounds) -> type[HttpConnection]:
-    """The protocol within these bounds, as uvicorn's `http` option takes it."""
-    of_all = {"unread": UnreadAnswers(bounds.unread_bytes), "peers": PeerConnections(bounds.per_address)}
+def http_protocol(bounds: ConnectionBounds) -> Any:
+    """The protocol within these bounds, as uvicorn's `http` option takes it; its types know no buffered protocols."""
+    of_all = {
+        "received": bytearray(READ_BYTES),
+        "unread": UnreadAnswers(bounds.unread_bytes),
+        "peers": PeerConnections(bounds.per_address),
+    }
     return type("BoundedHttpConnection", (HttpConnection,), {"bounds": bounds, **of_all})
 
 

@@ -9,8 +9,14 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from shared.core.addresses import subscriber
+from shared.core.errors import RateLimited
 from shared.settings import Settings
 
+LINGER_S = 2.0
+"""How long a connection still reads what it has refused already."""
+READ_BYTES = 16 * 1024
+MOST_HEADERS = 256
+"""Lines of a head or of trailers."""
 MOST_UNSENT_BYTES = 32 * 1024
 """So much of an answer may wait in a connection for its caller to read, and as much in the kernel."""
 
@@ -37,6 +43,12 @@ class Closing(Protocol):
     def abort(self) -> None:
         """Closes at once; what was not read is dropped."""
         ...
+
+
+def too_many_connections() -> RateLimited:
+    return RateLimited(
+        "Too many connections stand open from this address.", code="too_many_connections", retry_after_s=1
+    )
 
 
 class UnreadAnswers:
@@ -83,17 +95,42 @@ class PeerConnections:
             del self._counts[of]
 
 
-def bound_unsent(transport: asyncio.Transport) -> None:
-    """The kernel would take megabytes of an answer that nobody reads."""
-    transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
-    connection = transport.get_extra_info("socket")
-    if hasattr(socket, "TCP_NOTSENT_LOWAT") and connection and connection.family != socket.AF_UNIX:
-        with suppress(OSError):  # a sandbox may not know it
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT_BYTES)
-
-
 def _subscriber(peer: tuple[str, int] | None) -> str:
     try:
         return subscriber(ip_address(peer[0]) if peer else None)
     except ValueError:  # the path of a Unix socket
         return "unknown"
+
+
+class BoundedConnection(asyncio.BufferedProtocol):
+    """What arrives is taken in small portions: of small chunks, headers or requests one portion can hold thousands,
+    and meanwhile nothing else goes on."""
+
+    bounds: ConnectionBounds
+    received: bytearray
+    """Of all connections together, like the next two: a portion is taken before the next one is read."""
+    unread: UnreadAnswers
+    peers: PeerConnections
+
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002
+        return self.received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(memoryview(self.received)[:nbytes]))
+
+    def data_received(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def take_place(self, transport: asyncio.Transport, peer: tuple[str, int] | None) -> bool:
+        """Whether the connection may stand; `peers.leave` must follow if so."""
+        self._bound_unsent(transport)
+        return self.peers.enter(peer)
+
+    @staticmethod
+    def _bound_unsent(transport: asyncio.Transport) -> None:
+        """The kernel would take megabytes of an answer that nobody reads."""
+        transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
+        connection = transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_NOTSENT_LOWAT") and connection and connection.family != socket.AF_UNIX:
+            with suppress(OSError):  # a sandbox may not know it
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT_BYTES)

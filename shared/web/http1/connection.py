@@ -16,27 +16,21 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from shared.core.errors import HeadersTooLarge, InvalidRequest, OmniError, RateLimited
+from shared.core.errors import HeadersTooLarge, InvalidRequest, OmniError
 from shared.web.asgi import Message, RawHeaders, require_host
 from shared.web.http1.answering import Answering, refusal
-from shared.web.http1.bounds import ConnectionBounds, PeerConnections, UnreadAnswers, bound_unsent
+from shared.web.http1.bounds import LINGER_S, MOST_HEADERS, BoundedConnection, too_many_connections
 
 MOST_HEAD_BYTES = 256 * 1024
 """More than the gateway lets pass: those between are answered by it, in the one error shape. So much may also come of a
 body without a byte of it: trailers, and what stands beside the sizes of chunks."""
 MOST_WAITING = 1
 """Requests that came before the answer to an earlier one. Who sends more is not read from, so is not seen to leave."""
-TOO_MANY = "Too many connections stand open from this address."
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(BoundedConnection):
     """As httptools' delegate it is told the parts of requests; uvicorn's server makes it, and shuts it down."""
-
-    bounds: ConnectionBounds
-    unread: UnreadAnswers
-    peers: PeerConnections
-    """The last two are of all connections together."""
 
     def __init__(
         self,
@@ -56,7 +50,7 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers: RawHeaders = []
         self._in_head = True
-        self._head_bytes = self._read_bytes = 0
+        self._head_bytes = self._read_bytes = self._header_lines = 0
         self._reading: Answering | None = None
         """The request that is arriving, once its head is there."""
         self._current: Answering | None = None
@@ -90,11 +84,10 @@ class HttpConnection(asyncio.Protocol):
         }
         self._due = self._loop.time() + self.bounds.head_s
         self._look_at_the_clock()
-        bound_unsent(self._transport)
-        self._is_counted = self.peers.enter(self._client)
+        self._is_counted = self.take_place(self._transport, self._client)
         if not self._is_counted:
-            self._last_words = refusal(RateLimited(TOO_MANY, code="too_many_connections", retry_after_s=1))
-            self._say_last_words()
+            self.write(refusal(too_many_connections()))
+            self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._server.connections.discard(cast(Any, self))
@@ -111,6 +104,8 @@ class HttpConnection(asyncio.Protocol):
         self._head_bytes += self._read_bytes
         while data and not self._last_words:
             data = self._fed(data)
+        if self._last_words and self._head_bytes > 4 * MOST_HEAD_BYTES:
+            self._close()
         if self._head_bytes > MOST_HEAD_BYTES and (self._in_head or self._reading):
             self._refuse(HeadersTooLarge(f"Head and trailers may have {MOST_HEAD_BYTES} bytes each at most."))
 
@@ -135,13 +130,16 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url, self._headers = b"", []
-        self._in_head, self._head_bytes = True, self._read_bytes
+        self._in_head, self._head_bytes, self._header_lines = True, self._read_bytes, 0
         self._due = inf if self._current else self._loop.time() + self.bounds.head_s
 
     def on_url(self, part: bytes) -> None:
         self._url += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_lines += 1
+        if self._header_lines > MOST_HEADERS:
+            raise HeadersTooLarge(f"A head or trailers may have {MOST_HEADERS} lines at most.")
         if self._in_head:  # else a trailer
             self._headers.append((name.lower(), value.rstrip(b" \t")))
 
@@ -265,8 +263,10 @@ class HttpConnection(asyncio.Protocol):
             self._say_last_words()
 
     def _say_last_words(self) -> None:
+        """A connection that is closed on bytes that were not read takes the answer along: the rest is read first."""
         self.write(self._last_words)
-        self._close()
+        self._due = self._loop.time() + LINGER_S
+        self._transport.write_eof()
 
     def _close(self) -> None:
         """Once what was written has been read, for which the caller has as long as for anything else."""
