@@ -44,8 +44,8 @@ class Admit:
             used = _used_tokens(exchange) if exchange.status else 0
             raise
         finally:
-            if used is None:  # the caller left
-                used = _used_tokens(exchange) or None
+            if used is None and exchange.tally.came:  # the caller left
+                used = _used_tokens(exchange)
             if used is not None:
                 ticket.settle(used, self._now())
             self._leasing.hand_back(ticket.close())

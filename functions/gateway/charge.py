@@ -64,7 +64,9 @@ class Charge:
             if exchange.tokens_in or exchange.tokens_out:
                 self.note_answer()
             elif self._charged is None and kind and issubclass(kind, asyncio.CancelledError):
-                self._note(exchange.estimated_input, self._most_made())
+                exchange.tokens_in, exchange.tokens_out = exchange.estimated_input, self._most_made()
+                exchange.usage_is_estimated = True
+                self.note_answer()
         if self._reservation:
             self._reservation.settle(exchange.cost or 0)
         if exchange.cost_usd and exchange.caller:

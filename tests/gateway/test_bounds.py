@@ -103,3 +103,14 @@ def test_a_picture_whose_server_reports_no_usage_costs_its_tiles(tmp_path: Path)
     world.answers(lambda _: FakeResponse.json({"choices": [{"message": {"content": "A cat."}}]}))
     response = world.chat("prod-key-acme-1", **picture(png(1024, 1024) + bytes(30_000)))
     assert float(response.headers["x-omni-cost-usd"]) == pytest.approx(765 / 10**6, abs=50 / 10**6)
+
+
+def test_a_model_s_row_says_what_more_it_takes_and_how_it_counts(tmp_path: Path) -> None:
+    path = tmp_path / "row.toml"
+    row = 'price = { input = 1 }\nimage_tokens = 256\naudio_tokens_per_second = 10\nparameters = ["enable_thinking"]'
+    path.write_text(CATALOGUE.replace('id = "alone"', f'id = "alone"\n{row}'))
+    world = World(tmp_path, models_file=path, tier_budgets="free.daily_usd=5")
+    world.answers(lambda _: FakeResponse.json({"choices": [{"message": {"content": "A cat."}}]}))
+    response = world.chat(FREE, model="alone", enable_thinking=False, **picture(png(1024, 1024)))
+    assert sent(world)["enable_thinking"] is False
+    assert float(response.headers["x-omni-cost-usd"]) == pytest.approx(256 / 10**6, abs=50 / 10**6)

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from shared.core.usage import UsageRow
 from shared.ports.upstream import BrokenOff
 from tests.fakes import FakeResponse
 from tests.gateway.answers import DONE, WHOLE, event, events, sse
 from tests.gateway.calls import Call, GatedUpstream, until
 from tests.gateway.conftest import World
 from tests.gateway.test_cost import PRICED, USED, WITH_USAGE, catalogue, charged, cost_of
+from tests.gateway.test_usage_rows import written
 
 MANY = event({"content": "word " * 160})
 """200 tokens; 2,000 nano-dollars each token, and 10,000 an answer's."""
@@ -90,6 +92,22 @@ def test_a_caller_who_leaves_just_before_the_usage_is_charged_for_the_tokens_it_
 
     asyncio.run(run())
     assert charged() - before == pytest.approx(0.00403, abs=0.00002)
+
+
+def test_a_row_of_usage_has_the_tokens_that_a_caller_who_left_was_charged_for(tmp_path: Path) -> None:
+    async def run() -> UsageRow:
+        upstream = GatedUpstream(lambda _: FakeResponse.json(WHOLE))
+        world = World(tmp_path, upstream, models_file=catalogue(tmp_path, PRICED))
+        call = Call(world, {"max_tokens": 100})
+        await until(lambda: upstream.requests, "the upstream is asked")
+        world.clock.advance(60)
+        call.leave()
+        await call.done()
+        [row] = await written(world, 1)
+        return row
+
+    row = asyncio.run(run())
+    assert (row.tokens_in, row.tokens_out, row.cost) == (21, 100, 21 * 2000 + 100 * 10_000)
 
 
 def test_the_prompt_told_first_and_the_answer_cut_short_is_charged_for_both(world: World) -> None:
