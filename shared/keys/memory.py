@@ -143,7 +143,8 @@ class KeyMemory:
                 for key_id, document in page.entries:
                     if key_id in self._known:
                         self._known[key_id] = _credential(document)
-                self._since = page.documents[-1]["change"]
+                # One that cannot be read may have any number, and must not hide the changes to come.
+                self._since = max((each["change"] for each in page.documents if _is_key(each)), default=since)
 
     def _note_failure(self, error: Unavailable) -> None:
         self._retry_at = self._now() + RETRY_S
@@ -169,6 +170,13 @@ def remember(entries: dict[K, V], key: K, value: V) -> None:
     if len(entries) >= MOST_REMEMBERED:
         del entries[next(iter(entries))]
     entries[key] = value
+
+
+def _is_key(document: Document) -> bool:
+    try:
+        return isinstance(from_document(document).change, int)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _credential(document: Document | None) -> Credential:

@@ -238,3 +238,16 @@ def test_memory_is_bounded(store: CountingStore, clock: FakeClock, monkeypatch: 
     assert store.reads == 0
     assert process.request(texts[0])
     assert store.reads == 1
+
+
+def test_a_key_that_cannot_be_read_does_not_hide_the_changes_to_come(
+    process: Process, office: KeyOffice, store: CountingStore, clock: FakeClock
+) -> None:
+    key_id, text = office.new()
+    assert process.request(text)
+    store.transact(lambda transaction: transaction.put("keys", "bad", {"id": "bad", "change": 10**6}))
+    clock.advance(5)
+    assert process.request(text)
+    office.revoke(key_id)
+    clock.advance(5)
+    assert process.request(text) is None

@@ -164,10 +164,11 @@ def test_403_and_404_of_the_quarantine(schedules: Schedules) -> None:
 
 
 def test_lists_leave_out_what_cannot_be_read(schedules: Schedules) -> None:
-    for collection in ("jobs", "batches", "files", "webhooks"):
+    for collection in ("jobs", "batches", "files", "webhooks", "keys"):
         schedules.plant(collection, "bad", {"id": "bad", "tenant": "acme", "created_at": PAST})
     for path in ("/api/v1/jobs", "/v1/batches", "/v1/files", "/api/v1/webhooks/deliveries"):
         answer = schedules.call("GET", f"/internal{path}", ACME)
         assert (answer.status_code, answer.get_json()["data"]) == (200, []), path
+    assert schedules.call("GET", "/internal/api/v1/keys", ADMIN).get_json()["data"] == []
     schedules.plant("usage", "bad", {"id": "bad", "is_summed": False, "created_at": PAST, "rows": "?"})
     assert schedules.call("GET", "/internal/api/v1/usage", ACME).status_code == 200
