@@ -28,7 +28,8 @@ class InferenceRequest(msgspec.Struct):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = None
-    max_tokens: TokenLimit | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+    """0 is for a text completion that echoes its prompt; to some servers it means no limit."""
     max_completion_tokens: TokenLimit | None = None
     n: Choices | None = None
     best_of: Choices | None = None
@@ -64,11 +65,18 @@ def read(body: bytes) -> InferenceRequest:
     try:
         request = _decode(body)
         _require_plain_names(fields(body))
+        _require_tokens(request)
     except msgspec.ValidationError as error:
         raise _invalid_field(str(error)) from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}", code="invalid_json") from None
     return request
+
+
+def _require_tokens(request: InferenceRequest) -> None:
+    """InvalidRequest when a conversation may have no token at all."""
+    if request.max_tokens == 0 and (bytes(request.messages) or not bytes(request.prompt)):
+        raise InvalidRequest("'max_tokens' is not valid: Expected int >= 1.", param="max_tokens")
 
 
 def _prompts(raw: msgspec.Raw) -> int:

@@ -16,6 +16,8 @@ BAD_BODIES: list[tuple[bytes, str, str | None]] = [
     (b"null", "invalid_request", None),
     (b'{"messages": []}', "missing_field", "model"),
     (b'{"model": 5}', "invalid_request", "model"),
+    (b'{"model": "small", "max_tokens": 0, "messages": []}', "invalid_request", "max_tokens"),
+    (b'{"model": "small", "max_tokens": 0, "messages": [], "prompt": "x"}', "invalid_request", "max_tokens"),
     (b'{"model": "small", "stream": "yes"}', "invalid_request", "stream"),
     (b'{"model": "sm\xff"}', "invalid_json", None),
     (b'{"model": "small", "messages": "\xff"}', "invalid_json", None),

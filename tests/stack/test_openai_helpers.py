@@ -110,3 +110,15 @@ def test_what_is_not_done_is_refused_by_name(client: openai.OpenAI, name: str, v
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=2, extra_body={name: value})
     assert (refused.value.code, refused.value.param) == ("unsupported_parameter", name)
+
+
+def test_a_prompt_alone_comes_back(client: openai.OpenAI) -> None:
+    answer = client.completions.create(model=MODEL, prompt="Once upon", max_tokens=0, echo=True)
+    assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("Once upon", "length")
+    assert answer.usage
+    assert answer.usage.completion_tokens == 0
+
+
+def test_as_many_answers_come_as_openai_gives(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1, n=128)
+    assert [choice.index for choice in answer.choices] == list(range(128))
