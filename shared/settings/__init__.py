@@ -18,8 +18,18 @@ from shared.settings.worker import Worker
 
 __all__ = [
     "SUBJECTS", "IdentitySource", "QueueKind", "SecretSource", "Settings", "SettingsError", "StateKeeper", "TokenCheck",
-    "environment",
+    "child_environment", "environment",
 ]  # fmt: skip
+PASSED_ON = frozenset(
+    {"PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SHELL", "TERM", "HOSTNAME", "VIRTUAL_ENV"}
+    | {"LD_LIBRARY_PATH", "LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "SSL_CERT_FILE"}
+)
+PASSED_ON_PREFIXES = (
+    *("LC_", "XDG_", "CUDA_", "NVIDIA_", "NCCL_", "GOMP_", "OMP_", "KMP_", "MKL_", "HIP_", "ROCR_", "HF_", "TORCH"),
+    *("PYTORCH_", "TRITON_", "VLLM_", "SGLANG_", "SGL_", "OLLAMA_", "LLAMA_ARG_", "GGML_", "TRANSFORMERS_"),
+)
+SECRET_SIGNS = ("TOKEN", "KEY", "SECRET", "PASSW", "CREDENTIAL", "AUTH")
+"""In names of variables that are not passed on, whatever program they are for."""
 SUBJECTS = (Process, Requests, Services, Limits, Jobs, Worker)
 
 
@@ -49,3 +59,13 @@ def environment() -> Mapping[str, str]:
     """The process's environment: for the secrets adapter that reads secrets from it, and for processes that are
     started from here."""
     return os.environ
+
+
+def child_environment() -> Mapping[str, str]:
+    """What a program that is started from here gets of the environment: no secret, and nothing of the platform's."""
+    return {name: value for name, value in os.environ.items() if _is_passed_on(name)}
+
+
+def _is_passed_on(name: str) -> bool:
+    is_known = name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+    return is_known and not any(sign in name.upper() for sign in SECRET_SIGNS)

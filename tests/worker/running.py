@@ -84,8 +84,10 @@ class RunningWorker:
     @property
     def engine_pid(self) -> int:
         """The engine's process; 0 while there is none."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return int(children[0]) if children else 0
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            if b"constraints.child" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        return 0
 
     def busy_slots(self) -> int:
         """How many requests the worker has in hand."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,14 @@ POLL_S = 0.1
 LAST_WORDS_S = 0.5
 """How long they may take: a child of the engine that lives on keeps the pipe open."""
 
+BAD = re.compile(r"[\d.]+ E |(\([^)]*\) )?(ERROR|CRITICAL)\b|\[?(error|E\d{4})\b", re.IGNORECASE)
+"""How llama.cpp, vLLM, SGLang and Ollama begin a line that tells of an error."""
+KNOWN = re.compile(
+    r"out of memory|CUDA error|Segmentation fault|GGML_ASSERT|std::bad_alloc|terminate called|MemoryError|"
+    r"RuntimeError|NCCL error|No space left on device|illegal memory access|EngineDeadError|Address already in use"
+)
+"""What may be told of an engine that has served requests."""
+
 log = logging.getLogger("omni.engine")
 
 
@@ -27,11 +36,13 @@ class Child:
         self.process = process
         self._pipes = pipes
         self._last_words = ""
+        self._serves = False
+        self._bad = 0
         self._listening = asyncio.create_task(self._listen(pipes[-1]))
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], environ: Mapping[str, str], *, reports: bool) -> "Child":
-        """What it says goes to the log; with `reports` only what it says on standard error.
+        """What it says before it serves goes to the log; with `reports` only what it says on standard error.
 
         Not by the event loop: uvloop's forks run Python in the copy of a process with threads, where a lock that one
         of them held is held for ever. A session of its own: Ctrl-C in a terminal is for the worker, which ends the
@@ -48,6 +59,16 @@ class Child:
             start_new_session=True,
         )
         return cls(name, process, *[await Pipe.of(pipe) for pipe in (process.stdout, process.stderr) if pipe])
+
+    def serves(self) -> None:
+        """From now on what it says may quote a request: nothing of it is logged as it is."""
+        self._serves = True
+        self._last_words = ""
+
+    def send(self, line: bytes) -> None:
+        """To its standard input; BrokenPipeError when it has ended."""
+        if self.process.stdin:
+            self.process.stdin.write(line)
 
     async def report(self) -> bytes:
         """Its next line on standard output; empty when it ended instead."""
@@ -74,7 +95,7 @@ class Child:
         await asyncio.wait({self._listening}, timeout=LAST_WORDS_S)
 
     async def _listen(self, pipe: "Pipe") -> None:
-        """Logs what the engine says, until it ends, and remembers the last line."""
+        """Reads what the engine says, until it ends."""
         while True:
             try:
                 line = await pipe.lines.readline()
@@ -83,8 +104,20 @@ class Child:
             if not line:
                 return
             text = line.decode(errors="replace").strip()
-            self._last_words = text or self._last_words
-            log.info(text)
+            if self._serves:
+                self._count(text)
+            else:
+                self._last_words = text or self._last_words
+                log.info(text)
+
+    def _count(self, text: str) -> None:
+        """Of a line that may quote a request, how bad it is, and what it says if that is one of a few things."""
+        if known := KNOWN.search(text):
+            self._last_words = known[0]
+        if BAD.match(text):
+            self._bad += 1
+            if str(self._bad).strip("0") == "1":  # the first, the tenth, the hundredth …
+                log.warning("engine reported errors", extra={"fields": {"engine": self.name, "count": self._bad}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ LLAMA_PARAMETERS = frozenset({"top_k", "min_p", "typical_p", "repeat_penalty", "
 @dataclass(frozen=True, slots=True)
 class Dialect:
     command: tuple[str, ...]
-    """Starts it. `{weights}`, `{model}` (its name for callers), `{host}`, `{port}`, `{context}`, `{slots}`."""
+    """Starts it. `{weights}`, `{model}` (its name for callers), `{host}`, `{port}`, `{context}`, `{slots}`, `{key}` (it
+    has to be sent along)."""
     tool_options: tuple[str, ...] = ()
     """Added when the model knows tools; `{parser}` reads its calls."""
     variables: Mapping[str, str] = field(default_factory=lambda: NO_VARIABLES)
@@ -29,6 +30,8 @@ class Dialect:
     """Whether all slots share `{context}`, and a request that finds no room there fails."""
     health: str = "/health"
     """Answers with 200 once the model can be asked."""
+    takes_grammars: bool = False
+    """See Running."""
     loop_page: str = ""
     """See Running."""
     counting: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)
@@ -47,15 +50,15 @@ VLLM = Dialect(
         *("--max-num-seqs", "{slots}", "--enable-prompt-tokens-details"),
     ),
     ("--enable-auto-tool-choice", "--tool-call-parser", "{parser}"),
-    {"VLLM_NO_USAGE_STATS": "1"},
     counting=MappingProxyType({"stream_options": {"include_usage": True, "continuous_usage_stats": True}}),
+    {"VLLM_NO_USAGE_STATS": "1", "VLLM_API_KEY": "{key}"},
     counts_tokens_at="/tokenize",
     scores_prompts=True,
 )
 SGLANG = Dialect(
     (
         *("python3", "-m", "sglang.launch_server", "--model-path", "{weights}", "--served-model-name", "{model}"),
-        *("--host", "{host}", "--port", "{port}", "--max-running-requests", "{slots}"),
+        *("--host", "{host}", "--port", "{port}", "--max-running-requests", "{slots}", "--api-key", "{key}"),
     ),
     ("--tool-call-parser", "{parser}"),
 )
@@ -63,6 +66,7 @@ OLLAMA = Dialect(
     ("ollama", "serve"),
     variables={
         "OLLAMA_HOST": "{host}:{port}",
+        "OLLAMA_ORIGINS": "http://{host}:{port}",
         "OLLAMA_CONTEXT_LENGTH": "{context}",
         "OLLAMA_NUM_PARALLEL": "{slots}",
         "OLLAMA_KEEP_ALIVE": "-1",  # else a model that nobody asks for five minutes is loaded anew
@@ -75,8 +79,9 @@ LLAMA_SERVER = Dialect(
         *("llama-server", "--model", "{weights}", "--alias", "{model}", "--host", "{host}", "--port", "{port}"),
         *("--ctx-size", "{context}", "--parallel", "{slots}", "--kv-unified", "--jinja"),
     ),
-    variables=SPIN_BRIEFLY,
+    variables={**SPIN_BRIEFLY, "LLAMA_API_KEY": "{key}"},
     shares_context=True,
+    takes_grammars=True,
     loop_page="/slots",
     counting=LLAMA_COUNTING,
     parameters=LLAMA_PARAMETERS,

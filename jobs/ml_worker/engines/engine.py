@@ -47,6 +47,8 @@ class Running:
     """Whether the model's template takes a `reasoning_effort`, as far as is known."""
     scores_prompts: bool = False
     """Whether it echoes a text completion's prompt, with the scores of its tokens."""
+    takes_grammars: bool = False
+    """Whether a call may hold a grammar in llama.cpp's notation."""
     loop_page: str = ""
     """A path that is answered out of the loop in which tokens are made, and so only while that turns; empty: none."""
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from importlib.util import find_spec
+from secrets import token_urlsafe
 
 import msgspec
 
@@ -12,7 +13,7 @@ from jobs.ml_worker.engines.child import Child
 from jobs.ml_worker.engines.dialects import LLAMA_COUNTING, LLAMA_PARAMETERS, SPIN_BRIEFLY
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
 from jobs.ml_worker.engines.shared_context import with_reserve
-from shared.settings import Settings, environment
+from shared.settings import Settings, child_environment
 
 
 class LlamaCpp:
@@ -25,10 +26,13 @@ class LlamaCpp:
             raise EngineMissing("The embedded engine is the package xllamacpp, which is not installed: extra `ml`.")
         options = self._options(str(await asyncio.to_thread(weights.verified, self._settings)))
         command = (sys.executable, "-m", llama_server.__name__, msgspec.json.encode(options).decode())
-        self._child = await Child.start("llama.cpp", command, {**SPIN_BRIEFLY, **environment()}, reports=True)
+        self._child = await Child.start("llama.cpp", command, {**SPIN_BRIEFLY, **child_environment()}, reports=True)
+        key = token_urlsafe(32)
+        self._child.send(key.encode() + b"\n")
         told = await self._child.report()
         if not told:
             raise EngineFailed(f"The model could not be loaded. {await self.ended()}")
+        self._child.serves()
         started = msgspec.json.decode(told, type=llama_server.LlamaStarted)
         return Running(
             started.base_url,
@@ -39,6 +43,8 @@ class LlamaCpp:
             LLAMA_PARAMETERS,
             counting=LLAMA_COUNTING,
             reasons=started.reasons,
+            headers=(("authorization", f"Bearer {key}"),),
+            takes_grammars=True,
             loop_page="/slots",
         )
 

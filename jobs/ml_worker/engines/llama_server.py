@@ -46,17 +46,18 @@ def main() -> None:
     report = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # so that nothing the library prints gets between the worker and the report
     options = msgspec.json.decode(sys.argv[1], type=LlamaOptions)
+    key = sys.stdin.buffer.readline().decode().strip()  # not an argument: those are for all of the machine to see
     try:
-        server = xllamacpp.Server(_configured(xllamacpp.CommonParams(), options))
+        server = xllamacpp.Server(_configured(xllamacpp.CommonParams(), options, key))
     except RuntimeError:
         sys.exit(1)  # llama.cpp has told standard error why
-    report.write(msgspec.json.encode(_started(server.listening_address)) + b"\n")
+    report.write(msgspec.json.encode(_started(server.listening_address, key)) + b"\n")
     report.flush()
     sys.stdin.buffer.read()
     os._exit(0)  # the server's destructor would wait for every running request
 
 
-def _configured(params: Any, options: LlamaOptions) -> Any:
+def _configured(params: Any, options: LlamaOptions, key: str) -> Any:
     params.model.path = options.weights
     params.model_alias = {options.model_id}
     params.n_parallel = options.slots
@@ -70,13 +71,15 @@ def _configured(params: Any, options: LlamaOptions) -> Any:
     params.ui = False
     params.hostnames = ["127.0.0.1"]
     params.port = 0
+    params.api_keys = [key]
+    params.cors_origins = ""  # no web page may ask it
     params.verbosity = options.verbosity
     return params
 
 
-def _started(base_url: str) -> LlamaStarted:
+def _started(base_url: str, key: str) -> LlamaStarted:
     connection = http.client.HTTPConnection(base_url.removeprefix("http://"))
-    connection.request("GET", "/props")
+    connection.request("GET", "/props", headers={"authorization": f"Bearer {key}"})
     props = msgspec.json.decode(connection.getresponse().read())
     connection.close()
     media = {"vision": "image_url", "audio": "input_audio"}

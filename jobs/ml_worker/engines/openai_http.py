@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_urlsafe
 
 import msgspec
 
@@ -16,7 +17,7 @@ from jobs.ml_worker.engines.dialects import DIALECTS
 from jobs.ml_worker.engines.engine import EngineFailed, EngineMissing, Running
 from jobs.ml_worker.engines.shared_context import with_reserve
 from shared.ports.upstream import OutgoingRequest, Upstream, UpstreamError
-from shared.settings import Settings, environment
+from shared.settings import Settings, child_environment
 
 HOST = "127.0.0.1"
 """A child listens to nobody else: vLLM's /metrics and /load need no key."""
@@ -62,8 +63,12 @@ class OpenAIHttp:
         if not self._settings.worker_engine_url:
             port = _free_port()
             self._url = f"http://{HOST}:{port}"
-            self._child = await self._spawn(port)
+            key = token_urlsafe(32)
+            self._headers = [("authorization", f"Bearer {key}")]
+            self._child = await self._spawn(port, key)
         await self._healthy()
+        if self._child:
+            self._child.serves()
         context = await self._context()
         shared = self._settings.worker_context if self._child and self._dialect.shares_context else 0
         return Running(
@@ -74,6 +79,7 @@ class OpenAIHttp:
             media=frozenset(filter(None, self._settings.worker_media.split(","))),
             parameters=self._dialect.parameters,
             counting=self._dialect.counting,
+            takes_grammars=self._dialect.takes_grammars,
             loop_page=self._dialect.loop_page,
             counts_tokens_at=self._dialect.counts_tokens_at,
             scores_prompts=self._dialect.scores_prompts,
@@ -95,7 +101,7 @@ class OpenAIHttp:
         if self._child:
             await self._child.stop()
 
-    async def _spawn(self, port: int) -> Child:
+    async def _spawn(self, port: int, key: str) -> Child:
         settings, context = self._settings, self._settings.worker_context
         places = {
             "weights": settings.worker_model_path or settings.worker_model,
@@ -104,6 +110,7 @@ class OpenAIHttp:
             "port": str(port),
             "context": str(with_reserve(context) if self._dialect.shares_context else context),
             "slots": str(with_reserve(settings.worker_slots)),
+            "key": key,
             "parser": settings.worker_tool_parser,
         }
         given = shlex.split(settings.worker_engine_command)
@@ -114,7 +121,7 @@ class OpenAIHttp:
             raise EngineMissing(f"The engine's program '{command[0]}' is not there; see OMNI_WORKER_ENGINE_COMMAND.")
         variables = {name: value.format_map(places) for name, value in self._dialect.variables.items()}
         on_leash = [sys.executable, str(Path(leash.__file__)), *command]
-        return await Child.start(settings.worker_engine, on_leash, {**variables, **environment()}, reports=False)
+        return await Child.start(settings.worker_engine, on_leash, {**child_environment(), **variables}, reports=False)
 
     async def _healthy(self) -> None:
         """Returns once the server answers; EngineFailed when it has ended or takes too long."""

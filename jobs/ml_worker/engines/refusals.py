@@ -36,7 +36,9 @@ def from_told(told: Any, status: int, prompt_field: str) -> OmniError:
         return InvalidRequest(_sentence(message), param=_param(found, message))
     if status == 503 or any(sign in message for sign in GONE):
         return Unavailable("The model is starting again.", detail=message, code="model_loading", retry_after_s=2)
-    return UpstreamFailed(detail=f"the engine answered {status}: {message[:500]}")
+    if "grammar" in message.lower():
+        return InvalidRequest("The engine did not get on with this schema.", code="schema_too_complex")
+    return UpstreamFailed(detail=f"the engine answered {status}")
 
 
 def status(error: Any) -> int:
