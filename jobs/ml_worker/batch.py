@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from jobs.ml_worker.engine_inference import EngineInference
+from jobs.ml_worker.engines.blocklist import Blocklist
 from jobs.ml_worker.engines.choice import chosen
 from jobs.ml_worker.inference import Inference
 from jobs.ml_worker.model import OK, ServedModel
@@ -156,17 +157,19 @@ def main() -> int:
 async def _serve(settings: Settings, ports: Ports) -> int:
     """With the model loaded first; without one no line could be answered."""
     engine = chosen(settings, ports.upstream, ports.secrets)
-    model = ServedModel(settings, engine, ports.upstream)
-    loading = asyncio.create_task(model.keep_running())
+    blocklist = Blocklist(ports.store, ports.clock)
+    model = ServedModel(settings, engine, ports.upstream, blocklist)
+    background = [asyncio.create_task(model.keep_running()), asyncio.create_task(blocklist.keep_up())]
     try:
-        while model.is_loading and not loading.done():  # noqa: ASYNC110 - nobody tells when it is
+        while model.is_loading and not background[0].done():  # noqa: ASYNC110 - nobody tells when it is
             await asyncio.sleep(MODEL_POLL_S)
         if engine is None or model.state != OK:
             log.error("no model", extra={"fields": {"model": model.id, "reason": model.state}})
             return FAILED
         return await work(settings, ports, EngineInference(settings, model, ports.clock))
     finally:
-        loading.cancel()
+        for task in background:
+            task.cancel()
         await model.stop()
         await ports.upstream.close()
 

@@ -27,7 +27,7 @@ from shared.manifest import Route, Router
 from shared.money.policy import BudgetPolicy
 from shared.ports.clock import Clock
 from shared.settings import Settings
-from shared.web.asgi import CallerLeft, check_head, look_into, read_body, refuse_ambiguity
+from shared.web.asgi import CallerLeft, check_head, read_body, refuse_ambiguity
 from shared.web.door import Door, Entry, require_signed_body
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
@@ -181,7 +181,7 @@ class Edge:
 
     async def _infer(self, request: Request, route: Route, content: bytes, facts: RequestFacts) -> Response:
         owner = Owner.of_caller(facts.caller) if facts.caller else Owner("")
-        plan, answer = await look_into(content, self._inference.open, route.name, content, owner)
+        plan, answer = await self._inference.open(route.name, content, owner)
         facts.model, facts.usage = plan.calls[0]["model"], answer.usage
         self._permit(facts)
         if not plan.stream:

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from jobs.ml_worker.completions import plan
-from jobs.ml_worker.completions.answer import Answer
+from jobs.ml_worker.completions.answer import Answer, Loaded
 from jobs.ml_worker.inference import UsageSoFar
 from jobs.ml_worker.model import NONE, ServedModel
 from shared.core.errors import NotFound
 from shared.core.fairness import Owner
 from shared.ports.clock import Clock
 from shared.settings import Settings
+from shared.web.asgi import look_into
 from shared.web.schemas.chat import ChatRequest, CompletionRequest, Sampling
 from shared.web.validation import parse
 
@@ -27,8 +28,13 @@ class EngineInference:
         self._model = model
         self._clock = clock
 
-    def open(self, route_name: str, body: bytes, owner: Owner) -> tuple[plan.Plan, Answer]:
+    async def open(self, route_name: str, body: bytes, owner: Owner) -> tuple[plan.Plan, Answer]:
         """What the request asks for and the answer that can now be had; refuses what cannot be answered."""
+        planned, loaded = await look_into(body, self._planned, route_name, body)
+        planned = await self._model.guard.held(planned, loaded.running, owner.tenant)
+        return planned, Answer(planned, loaded, owner, self._clock.now())
+
+    def _planned(self, route_name: str, body: bytes) -> tuple[plan.Plan, Loaded]:
         request = parse(SCHEMAS[route_name], body, self._settings.max_json_depth)
         if request.model != self._model.id and self._model.id != NONE:
             raise NotFound(
@@ -42,7 +48,7 @@ class EngineInference:
             planned = plan.text(request, loaded.running, most)
         if self._settings.run_as_internal:  # the gateway counts, and tells those callers who want to know
             planned = replace(planned, include_usage=True, null_usage=False, reports_usage=True)
-        return planned, Answer(planned, loaded, owner, self._clock.now())
+        return planned, loaded
 
     async def complete(
         self,
@@ -53,7 +59,7 @@ class EngineInference:
         counted_by: Callable[[UsageSoFar], None] = lambda _: None,
     ) -> dict[str, Any]:
         """See Inference."""
-        _, answer = self.open(route_name, msgspec.json.encode({**body, "stream": False}), owner)
+        _, answer = await self.open(route_name, msgspec.json.encode({**body, "stream": False}), owner)
         answer.when_begun = when_begun
         counted_by(answer.usage.body)
         return await answer.whole()

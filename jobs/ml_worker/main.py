@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from jobs.ml_worker.edge import Edge
 from jobs.ml_worker.engine_inference import EngineInference
+from jobs.ml_worker.engines.blocklist import Blocklist
 from jobs.ml_worker.engines.choice import chosen
 from jobs.ml_worker.engines.engine import Engine
 from jobs.ml_worker.model import ServedModel
@@ -82,7 +83,8 @@ def main() -> None:
 def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
     """The worker, composed from the ports. Settings that cannot work raise SettingsError."""
     slots = Slots(settings.worker_slots)
-    model = ServedModel(settings, engine, ports.upstream)
+    blocklist = Blocklist(ports.store, ports.clock)
+    model = ServedModel(settings, engine, ports.upstream, blocklist)
     inference = EngineInference(settings, model, ports.clock)
     runner = Workshop(settings, ports, inference, slots).runner(lambda: not model.is_loading)
     budgets = BudgetPolicy.of(settings, Catalogue.load(settings.models_file))
@@ -97,6 +99,8 @@ def build(settings: Settings, ports: Ports, engine: Engine | None) -> Worker:
             ending.push_async_callback(model.stop)
             loading = asyncio.create_task(model.keep_running())
             ending.callback(loading.cancel)
+            keeping_up = asyncio.create_task(blocklist.keep_up())
+            ending.callback(keeping_up.cancel)
             yield
 
     async def wind_down() -> None:

@@ -4,8 +4,12 @@ import asyncio
 import logging
 
 from jobs.ml_worker.completions.answer import Loaded
+from jobs.ml_worker.constraints.compiler import SchemaCompiler
+from jobs.ml_worker.constraints.held import SchemaGuard
+from jobs.ml_worker.engines.blocklist import Blocklist
 from jobs.ml_worker.engines.client import EngineClient
 from jobs.ml_worker.engines.engine import Engine, EngineFailed, EngineMissing
+from jobs.ml_worker.engines.running_calls import RunningCalls
 from jobs.ml_worker.engines.shared_context import SharedContext
 from jobs.ml_worker.watchdog import Watchdog
 from shared.core.errors import NotInstalled, OmniError, Unavailable
@@ -22,7 +26,7 @@ log = logging.getLogger("omni.model")
 
 
 class ServedModel:
-    def __init__(self, settings: Settings, engine: Engine | None, upstream: Upstream) -> None:
+    def __init__(self, settings: Settings, engine: Engine | None, upstream: Upstream, blocklist: Blocklist) -> None:
         """No engine: the worker runs jobs that need no model, and says so to requests that do."""
         self.id = settings.worker_model
         self.state = "loading" if engine else OK
@@ -31,6 +35,9 @@ class ServedModel:
         self._stall_s = settings.worker_stall_s
         self._engine = engine
         self._upstream = upstream
+        self._blocklist = blocklist
+        self._compiler = SchemaCompiler()
+        self.guard = SchemaGuard(self._compiler)
         self._loaded: Loaded | None = None
         self._missing = "" if engine else "This worker serves no model: OMNI_WORKER_MODEL is 'none'."
         self._stopped = asyncio.Event()
@@ -65,6 +72,7 @@ class ServedModel:
                 self.state = await _over(self._engine, self._loaded.watchdog)
                 if self._stopped.is_set():
                     return
+                await self._loaded.calls.end(self.state, stalled=self._loaded.watchdog.gave_up)
             except EngineMissing as error:
                 self._missing = self.state = str(error)
             except (EngineFailed, OmniError) as error:
@@ -80,10 +88,13 @@ class ServedModel:
 
     async def stop(self) -> None:
         self._stopped.set()
+        if self._loaded:
+            self._loaded.calls.close()
         self._loaded = None
         self.state = "stopping"
         if self._engine:
             await self._engine.stop()
+        await self._compiler.stop()
 
     async def _load(self, engine: Engine) -> Loaded:
         """Starts the engine and has it answer once, so that the first caller does not wait for what comes only then."""
@@ -91,7 +102,8 @@ class ServedModel:
         client = EngineClient(self._upstream, running, SILENCE_S)
         await client.answer_once(self.id)
         watchdog = Watchdog(client, running.loop_page, self._stall_s)
-        return Loaded(running, client, SharedContext(running.shared_context, self._slots), self._slots, watchdog)
+        context = SharedContext(running.shared_context, self._slots)
+        return Loaded(running, client, context, self._slots, watchdog, RunningCalls(self._blocklist))
 
 
 async def _over(engine: Engine, watchdog: Watchdog) -> str:

@@ -48,6 +48,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("expire_at",),
     ),
     "quarantine": (("collection", "last_at"), ("quarantined_at",), ("expire_at",)),
+    "engine_blocklist": (),
     "webhook_endpoints": (),
     "webhook_secrets": (),
 }

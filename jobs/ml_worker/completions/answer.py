@@ -15,15 +15,13 @@ from jobs.ml_worker.completions.usage import Usage, UsageComments
 from jobs.ml_worker.engines import events
 from jobs.ml_worker.engines.client import CHAT, EngineClient, fewest_tokens, most_tokens, prompt_field
 from jobs.ml_worker.engines.engine import Running
+from jobs.ml_worker.engines.running_calls import NO_END, RunningCalls
 from jobs.ml_worker.engines.shared_context import SharedContext
 from jobs.ml_worker.watchdog import Watchdog
 from shared.core.context_length import too_long
-from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
+from shared.core.errors import UpstreamFailed
 from shared.core.fairness import Owner
 from shared.web import sse
-
-CONSTRAINTS = frozenset({"response_format", "tools"})
-"""What makes an engine keep to a grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class Loaded:
     at_once: int
     """Most calls that one request may have running."""
     watchdog: Watchdog
+    calls: RunningCalls
 
 
 class Answer:
@@ -128,22 +127,12 @@ class Answer:
     async def _call(self, index: int) -> AsyncIterator[AsyncIterator[bytes]]:
         """Runs a call, once the engine has room for it."""
         path = self._plan.path
+        self._model.calls.require_harmless(self._plan.calls[index])
         body, room = await self._fitted(path, self._plan.calls[index])
-        try:
-            async with self._model.context.hold(self._owner, room):
-                self.when_begun()
-                async with self._model.client.stream(path, body) as blocks:
-                    yield _until_done(blocks)
-        except (UpstreamFailed, Unavailable) as error:
-            if not self._model.watchdog.gave_up:
-                raise
-            raise self._after_a_stall(body) from error
-
-    def _after_a_stall(self, body: dict[str, Any]) -> OmniError:
-        """Who may have stopped the engine must not be asked to try again."""
-        for field in CONSTRAINTS & body.keys():
-            return InvalidRequest("The engine did not get on with this schema.", param=field, code="schema_too_complex")
-        return Unavailable("The model is starting again.", code="model_stalled", retry_after_s=2)
+        async with self._model.context.hold(self._owner, room), self._model.calls.run(self._plan.calls[index]):
+            self.when_begun()
+            async with self._model.client.stream(path, body) as blocks:
+                yield _until_done(blocks)
 
     def _keep_head(self, part: Event) -> None:
         """Remembers what a part that we add at the end has to have in common with the others."""
@@ -174,4 +163,4 @@ async def _until_done(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if rest := b"".join(event for event in sse.events(block) if not sse.ends(event)) if ends else block:
             yield rest
     if not done:
-        raise UpstreamFailed("The model's server broke off.", detail="the stream ended without [DONE]")
+        raise UpstreamFailed("The model's server broke off.", detail=NO_END)

@@ -52,6 +52,8 @@ class Plan:
     """Whether the parts of a stream say that the usage comes later, as the caller has asked for it."""
     service_tier: str | None = None
     """Told in the answer when it was asked for."""
+    field_of_format: str = "response_format"
+    """Which field of the caller's request the engine's `response_format` was made of."""
 
     @property
     def passes_through(self) -> bool:
@@ -84,7 +86,11 @@ def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Pla
     if top_logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, top_logprobs)}
     planned = _plan(CHAT, request, [body], max_tokens, top_logprobs, calling)
-    return replace(planned, service_tier="default" if request.service_tier else None)
+    return replace(
+        planned,
+        service_tier="default" if request.service_tier else None,
+        field_of_format="tools" if calling and calling.in_text else "response_format",
+    )
 
 
 def text(request: CompletionRequest, running: Running, default_max_tokens: int) -> Plan:

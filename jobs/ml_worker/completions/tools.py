@@ -67,9 +67,10 @@ def _describe(given: dict[str, Any], functions: list[dict[str, Any]], *, demande
             otherwise = wanted.get("json_schema", {}).get("schema") or {"type": "object"}
             schema["$defs"]["answer"] = _moved(otherwise, "#/$defs/answer")
             schema["anyOf"].append({"$ref": "#/$defs/answer"})
+        strict = any(each.get("strict") for each in (*functions, wanted.get("json_schema", {})))
         given["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": "tool_call", "strict": True, "schema": schema},
+            "json_schema": {"name": "tool_call", "strict": strict, "schema": schema},
         }
 
 

@@ -50,8 +50,8 @@ VLLM = Dialect(
         *("--max-num-seqs", "{slots}", "--enable-prompt-tokens-details"),
     ),
     ("--enable-auto-tool-choice", "--tool-call-parser", "{parser}"),
-    counting=MappingProxyType({"stream_options": {"include_usage": True, "continuous_usage_stats": True}}),
     {"VLLM_NO_USAGE_STATS": "1", "VLLM_API_KEY": "{key}"},
+    counting=MappingProxyType({"stream_options": {"include_usage": True, "continuous_usage_stats": True}}),
     counts_tokens_at="/tokenize",
     scores_prompts=True,
 )
