@@ -65,7 +65,11 @@ class Event(msgspec.Struct, gc=False):
     @property
     def is_part(self) -> bool:
         """Of an answer: neither an error nor mere usage."""
-        return bytes(self.error) == b"null" and (bool(self.choices) or bytes(self.usage) == b"null")
+        return _is_null(self.error) and (bool(self.choices) or _is_null(self.usage))
+
+
+def _is_null(raw: msgspec.Raw) -> bool:
+    return raw is NULL or bytes(raw) == b"null"
 
 
 _event = msgspec.json.Decoder(Event).decode
@@ -89,9 +93,9 @@ class AnswerTally:
 
     def take(self, block: bytes) -> None:
         """Counts whole events of a stream, without their usage: comments, errors and the end are none."""
-        if block.startswith(b"data: {") and block.find(b"\n\n") == len(block) - 2:
-            self._take_event(block[6:])
-        else:
+        try:
+            self._count(_event(block[6:] if block.startswith(b"data: {") else b""))  # as a rule it is one event
+        except NOT_JSON:
             for payload in sse.payloads(block):
                 self._take_event(payload)
 
@@ -150,10 +154,11 @@ class AnswerTally:
         if not payload or payload == sse.DONE:
             return
         try:
-            event = _event(payload)
+            self._count(_event(payload))
         except NOT_JSON:
             self._search(payload)
-            return
+
+    def _count(self, event: Event) -> None:
         if event.is_part:
             self._events += 1
             for choice in event.choices:
