@@ -83,7 +83,7 @@ class Answer:
 
     async def _relayed(self) -> AsyncGenerator[bytes]:
         """The one call's events as they come; only those that are not plain are looked into."""
-        shape = Shape(self._plan, 0, self.usage, events_are_plain=self._model.running.events_are_plain)
+        shape = self._shape(0)
         async with self._call(0) as blocks:
             async for whole in blocks:
                 block = shape.counted(whole)
@@ -112,16 +112,23 @@ class Answer:
     def _call_parts(self, index: int) -> AsyncGenerator[Event]:
         parts = self._shaped(index)
         if self._plan.calling and self._plan.calling.in_text:
-            return calls.read(parts, self._plan.calling, lambda: f"call_{self._token(12)}")
+            return calls.read(parts, self._plan.calling, self._call_id)
         return parts
 
     async def _shaped(self, index: int) -> AsyncGenerator[Event]:
-        shape = Shape(self._plan, index, self.usage, events_are_plain=self._model.running.events_are_plain)
+        shape = self._shape(index)
         async with self._call(index) as blocks:
             async for block in blocks:
                 for event in events.decoded(block):
                     for part in shape(event):
                         yield part
+
+    def _shape(self, index: int) -> Shape:
+        are_plain = self._model.running.events_are_plain
+        return Shape(self._plan, index, self.usage, self._call_id, events_are_plain=are_plain)
+
+    def _call_id(self) -> str:
+        return f"call_{self._token(12)}"
 
     @asynccontextmanager
     async def _call(self, index: int) -> AsyncIterator[AsyncIterator[bytes]]:

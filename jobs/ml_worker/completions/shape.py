@@ -1,10 +1,12 @@
 """One engine call's events in OpenAI's shape."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from jobs.ml_worker.completions.native_calls import NativeCalls
 from jobs.ml_worker.completions.plan import Plan
 from jobs.ml_worker.completions.usage import CallUsage, Usage
 from jobs.ml_worker.engines import refusals
@@ -28,7 +30,7 @@ FIRST: Event = {"role": "assistant", "content": "", "refusal": None}
 """How the deltas of a choice begin."""
 OF_EVENTS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
 OF_CHOICES = frozenset({"index", "delta", "text", "logprobs", "finish_reason"})
-OF_DELTAS = frozenset({"role", "content", "refusal", "tool_calls", "reasoning", "reasoning_content"})
+OF_DELTAS = frozenset({"content", "refusal", "tool_calls", "reasoning", "reasoning_content"})
 """What OpenAI's events have, and its imitators' for thoughts; the rest is the engine's own."""
 
 
@@ -37,9 +39,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Shape:
-    def __init__(self, plan: Plan, index: int, usage: Usage, *, events_are_plain: bool = True) -> None:
-        """`events_are_plain` as in Running."""
+    def __init__(
+        self, plan: Plan, index: int, usage: Usage, call_id: Callable[[], str], *, events_are_plain: bool = True
+    ) -> None:
+        """`events_are_plain` as in Running; `call_id` makes one for a call without."""
         self._are_plain = events_are_plain
+        self._calls = NativeCalls(call_id, several=plan.calling is None or plan.calling.several)
         self._plan = plan
         self._index = index
         self._usage = usage
@@ -126,11 +131,9 @@ class Shape:
 
     def _reshape(self, choice: dict[str, Any]) -> None:
         choice["index"] = self._index
-        if calls := choice.get("delta", {}).pop("tool_calls", None):
-            several = self._plan.calling is None or self._plan.calling.several
-            if wanted := [_completed(call) for call in calls if several or not call.get("index")]:
-                choice["delta"]["tool_calls"] = wanted
-        if self._plan.calling and choice.get("finish_reason") == "tool_calls":
+        if calls := self._calls.parts(choice.get("delta", {}).pop("tool_calls", None) or []):
+            choice["delta"]["tool_calls"] = calls
+        if self._plan.calling and self._calls.begun and choice.get("finish_reason") in {"tool_calls", "stop"}:
             choice["finish_reason"] = self._plan.calling.finish_reason
         if self._plan.max_tokens == 0 and not self._plan.engine_echoes:
             choice["text"] = ""
@@ -159,14 +162,6 @@ class Shape:
             "top_logprobs": [_alternatives(each, top) for each in told],
             "text_offset": offsets,
         }
-
-
-def _completed(call: Event) -> Event:
-    """The first part of a call says all of it but the arguments that are still to come."""
-    if not call.get("id"):
-        return call
-    function = call["function"] | {"arguments": call["function"].get("arguments") or ""}
-    return call | {"type": "function", "function": function}
 
 
 def _plain(choice: dict[str, Any]) -> dict[str, Any]:
