@@ -5,6 +5,7 @@ releasing it takes the mark away. A mark is forgotten in the end, and the docume
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
@@ -20,6 +21,7 @@ QUARANTINED_KEPT_S = 30 * 24 * 3600.0
 MOST_REASON = 300
 """Characters."""
 PAGE = 1000
+MARK_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Quarantine:
         """Puts a document back, so that the next round tries it again; NotFound when it is not set aside."""
 
         def work(transaction: Transaction) -> Mark:
-            mark = _read(transaction.get(COLLECTION, mark_id) or {})
+            mark = _read(transaction.get(COLLECTION, mark_id) or {}) if MARK_ID.fullmatch(mark_id) else None
             if mark is None or mark.quarantined_at is None:
                 raise NotFound(f"No document is set aside under '{mark_id[:100]}'.", code="not_quarantined")
             transaction.delete(COLLECTION, mark_id)

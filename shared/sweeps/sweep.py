@@ -1,15 +1,19 @@
 """A schedule's round over documents: no document, whatever is wrong with it, keeps the others waiting.
 
 One that cannot be worked on is logged, counted and passed over. When that happens in several rounds in a row it is set
-aside and not met again until it is released. A service that is down is held against no document.
+aside and not met again until it is released. A service that is down is held against no document. A round that is out of
+time is gone on with by the next one in the same process, so that the first documents do not take all rounds.
 """
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 from shared import telemetry
 from shared.core.errors import Unavailable
 from shared.core.job_documents import BadDocument
+from shared.core.positions import Position, to_cursor
 from shared.jobs.report import Deadline, Report
 from shared.pages import every_entry
 from shared.ports.clock import Clock
@@ -25,6 +29,15 @@ Act = Callable[[Document], bool]
 log = logging.getLogger("omni.sweeps")
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a round was out of time."""
+
+    shelf: tuple[Any, ...]
+    """What tells the query from the others of its round."""
+    cursor: str
+
+
 class Sweeps:
     """Makes rounds."""
 
@@ -32,20 +45,27 @@ class Sweeps:
         self._store = store
         self._clock = clock
         self._quarantine_after = quarantine_after
+        self._stops: dict[tuple[str, str], Stop] = {}
 
     def begin(self, schedule: str, collection: str) -> "Sweep":
-        return Sweep(
-            self._store, Deadline(self._clock), Quarantine(self._store, self._quarantine_after), schedule, collection
-        )
+        quarantine = Quarantine(self._store, self._quarantine_after)
+        return Sweep(self._store, Deadline(self._clock), quarantine, self._stops, schedule, collection)
 
 
 class Sweep:
     """One round of one schedule over documents of one collection."""
 
     def __init__(
-        self, store: Store, deadline: Deadline, quarantine: Quarantine, schedule: str, collection: str
+        self,
+        store: Store,
+        deadline: Deadline,
+        quarantine: Quarantine,
+        stops: dict[tuple[str, str], Stop],
+        schedule: str,
+        collection: str,
     ) -> None:
         self._store = store
+        self._stops = stops
         self.deadline = deadline
         self._quarantine = quarantine
         self._schedule = schedule
@@ -57,13 +77,29 @@ class Sweep:
 
     def over(self, queries: Iterable[Query], act: Act) -> Report:
         """Goes through all documents of the queries, as long as there is time."""
-        for query in queries:
+        done: set[str] = set()
+        for query in self._in_turn(list(queries)):
+            cursor = query.cursor
             for entry in every_entry(self._store, query):
                 if self.deadline.is_over:
+                    self._stops[self._schedule, self._collection] = Stop(_shelf(query), cursor)
                     self.report = self.report.incomplete()
                     return self.report
-                self.do(entry, act)
+                if entry.key not in done:
+                    self.do(entry, act)
+                done.add(entry.key)
+                cursor = to_cursor(Position(entry.document[query.order_by], entry.key))
         return self.report
+
+    def _in_turn(self, queries: list[Query]) -> list[Query]:
+        """The queries, from where the last round was out of time to there."""
+        stop = self._stops.pop((self._schedule, self._collection), None)
+        shelves = [_shelf(query) for query in queries]
+        if stop is None or stop.shelf not in shelves:
+            return queries
+        first = shelves.index(stop.shelf)
+        rest = queries[first + 1 :] + queries[:first]
+        return [replace(queries[first], cursor=stop.cursor), *rest, queries[first]]
 
     def do(self, entry: Entry, act: Act) -> bool:
         """Works on one document; whether that changed it."""
@@ -134,3 +170,7 @@ class Sweep:
 
     def _fields(self, entry: Entry) -> dict[str, str]:
         return {"schedule": self._schedule, "collection": self._collection, "document": entry.key}
+
+
+def _shelf(query: Query) -> tuple[Any, ...]:
+    return tuple(condition for condition in query.where if condition[1] == "==")
