@@ -6,6 +6,7 @@ from functions.gateway.admit import Admit
 from functions.gateway.answer_errors import answer_errors
 from functions.gateway.attempt import Attempt
 from functions.gateway.authenticate import Authenticate
+from functions.gateway.bound_bodies import BoundBodies
 from functions.gateway.cache import Cache
 from functions.gateway.forward import Forward
 from functions.gateway.functions import Functions
@@ -74,6 +75,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
             Identify(router, settings.max_header_bytes),
             authenticate,
             admit,
+            BoundBodies(settings),
             PermitModel(settings),
             Replay(settings, IdempotencyKeys(ports.store, ports.blobs)),
             Cache(settings, catalogue, KeptAnswers(ports.cache, ports.clock, settings.cache_ttl_s)),

@@ -14,6 +14,13 @@ class Requests:
         unit="bytes",
         least=1,
     )
+    max_bodies_bytes: int = knob(
+        128 * 1024 * 1024,
+        "OMNI_MAX_BODIES_BYTES",
+        "Request bodies that are held at the same time; a tenant may hold half. More is answered with 503 or 429.",
+        unit="bytes",
+        least=1024 * 1024,
+    )
     max_header_bytes: int = knob(
         32 * 1024, "OMNI_MAX_HEADER_BYTES", "Largest request head; more is answered with 431.", unit="bytes", least=1024
     )
