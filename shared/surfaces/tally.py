@@ -79,7 +79,7 @@ _text = msgspec.json.Decoder(str).decode
 class AnswerTally:
     """Of one answer, whole or streamed."""
 
-    __slots__ = ("_bytes", "_events", "is_own", "reports_as_it_goes", "usage")
+    __slots__ = ("_bytes", "_bytes_at_report", "_events", "is_own", "reports_as_it_goes", "usage")
 
     def __init__(self, *, is_own: bool = False) -> None:
         self.usage: Usage = NOTHING
@@ -89,7 +89,8 @@ class AnswerTally:
         """Whether it has reported usage in one: then it does so for all that is not an event a token."""
         self._events = 0
         self._bytes = 0
-        """Both since usage was last reported."""
+        """Both since output was last reported; a 0 is taken for a report that comes before it."""
+        self._bytes_at_report = 0
 
     def take(self, block: bytes) -> None:
         """Counts whole events of a stream, without their usage: comments, errors and the end are none."""
@@ -116,6 +117,7 @@ class AnswerTally:
         self.usage = self.usage.then(usage)
         if usage.output:
             self._events = self._bytes = 0
+        self._bytes_at_report = self._bytes
 
     @property
     def is_silent(self) -> bool:
@@ -142,7 +144,8 @@ class AnswerTally:
         """The same of an answer that has come to its end: the last report counts, unless it was made too early."""
         if not self.has_output:
             return self.output
-        return max(self.usage.output or 0, self._unreported if self._bytes else 0)
+        is_late = self._bytes == self._bytes_at_report
+        return max(self.usage.output or 0, 0 if is_late else self._unreported)
 
     @property
     def _unreported(self) -> int:

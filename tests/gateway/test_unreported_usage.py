@@ -45,6 +45,13 @@ def test_usage_in_any_form_is_charged_alike_whole_and_streamed(world: World, usa
     assert streamed_cost(world, MANY, event(usage=usage), DONE) == USED
 
 
+def test_an_answer_of_no_tokens_is_charged_for_none(world: World) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": None, "total_tokens": 3}
+    world.answers(lambda _: FakeResponse.json(WHOLE | {"usage": usage}))
+    assert cost_of(world.chat()) == "0.000006"
+    assert streamed_cost(world, MANY, event(usage=usage), DONE) == "0.000006"
+
+
 def test_a_count_told_first_and_one_told_last_are_both_charged(world: World) -> None:
     first = event({"content": "a"}, usage={"prompt_tokens": 3, "completion_tokens": 0})
     last = event({}, "stop", usage={"prompt_tokens": 0, "completion_tokens": 5})

@@ -73,6 +73,15 @@ def test_what_came_since_the_last_report_is_added_to_it() -> None:
     assert tally.output == 100
 
 
+def test_no_output_in_the_last_report_is_none_and_in_an_early_one_not_known_yet() -> None:
+    tally = AnswerTally()
+    tally.note(Usage(11, 0))
+    tally.take(event({"content": "word " * 80}))
+    assert (tally.output, tally.final_output) == (100, 100)
+    tally.note(Usage(11, 0))
+    assert (tally.output, tally.final_output) == (100, 0)
+
+
 def test_at_the_end_the_last_report_counts_unless_most_came_after_it() -> None:
     tally = AnswerTally()
     tally.take(event({"content": "word " * 80}))
