@@ -101,6 +101,8 @@ def _refusal(value: Any, errors: "list[ErrorDetails]") -> InvalidRequest:
 def _path(value: Any, error: "ErrorDetails") -> FieldPath:
     """Where in `value` the error is: its location without the names of union members."""
     path: list[str | int] = []
+    if error["type"] == "extra_forbidden":
+        return _leading_to_the_last(value, error["loc"]) or ()
     for step in error["loc"]:
         if _leads_further(value, step):
             value = value[step]
@@ -110,6 +112,18 @@ def _path(value: Any, error: "ErrorDetails") -> FieldPath:
     if "discriminator" in error.get("ctx", {}):
         path.append(error["ctx"]["discriminator"].strip("'"))
     return tuple(path)
+
+
+def _leading_to_the_last(value: Any, steps: FieldPath) -> FieldPath | None:
+    """The path of a field that is there; the name of a union's member may be that of another field."""
+    if not steps:
+        return None
+    if _leads_further(value, steps[0]):
+        if len(steps) == 1:
+            return steps
+        if found := _leading_to_the_last(value[steps[0]], steps[1:]):
+            return (steps[0], *found)
+    return _leading_to_the_last(value, steps[1:])
 
 
 def _leads_further(value: Any, step: str | int) -> bool:

@@ -56,7 +56,7 @@ def test_only_parameters_that_the_engine_is_known_to_take_reach_it(app: Applicat
     assert not asked.keys() & {"n_predict", "id_slot", "user"}
 
 
-@pytest.mark.parametrize(("asked", "got"), [(2**31 - 1, 1000), (1000, 1000), (64, 64), (-1, -1), ("x", "x")])
+@pytest.mark.parametrize(("asked", "got"), [(2**31 - 1, 1000), (1000, 1000), (64, 64), (-1, -1)])
 def test_no_request_makes_the_engine_look_back_further_than_its_context(tmp_path: Path, asked: Any, got: Any) -> None:
     running = Running("http://engine", 1000, parameters=frozenset({"repeat_last_n"}))
     app = Application(tmp_path, FakeEngine(running))

@@ -4,18 +4,20 @@ One each because llama.cpp counts the tokens of only one of them otherwise, and 
 how it notices that nobody waits for the rest any more.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from jobs.ml_worker.completions import parameters, tools
+from jobs.ml_worker.completions import engine_parameters, parameters, tools
 from jobs.ml_worker.completions.calls import Calling
 from jobs.ml_worker.engines.client import CHAT, TEXT
 from jobs.ml_worker.engines.engine import Running
 from shared.core.errors import InvalidRequest
 from shared.web.schemas.chat import ChatRequest, CompletionRequest, Sampling
+from shared.web.schemas.messages import OF_ANSWERS
 
 SAMPLING = frozenset(
     {"temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "reasoning_effort"}
@@ -23,6 +25,7 @@ SAMPLING = frozenset(
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 MOST_ANSWERS = 128
 MOST_SCHEMA_BYTES = 16 * 1024
+TOKEN_ID = re.compile(r"[0-9]{1,9}")
 SEEDS = 2**32 - 1
 """llama.cpp takes 32 bits, and the highest of those numbers to mean "draw one"."""
 
@@ -76,6 +79,7 @@ def chat(request: ChatRequest, running: Running, default_max_tokens: int) -> Pla
         raise parameters.unsupported("reasoning_effort", parameters.CHAT["reasoning_effort"])
     _refuse_large_schemas(given.get("tools", ()))
     calling = tools.apply(given, running)
+    given["messages"] = [_for_engine(message) for message in given["messages"]]
     _refuse_unknown_media(given["messages"], running)
     top_logprobs = (request.top_logprobs or 0) if request.logprobs else None
     max_tokens = request.max_completion_tokens or request.max_tokens or default_max_tokens
@@ -144,13 +148,12 @@ def _repeated(body: dict[str, Any], times: int) -> Iterable[dict[str, Any]]:
 
 
 def _sampling(given: dict[str, Any], running: Running, max_tokens: int) -> dict[str, Any]:
-    body: dict[str, Any] = {name: given[name] for name in given.keys() & (SAMPLING | running.parameters)}
+    body: dict[str, Any] = {name: given[name] for name in given.keys() & SAMPLING}
+    body |= engine_parameters.taken(given, running.parameters, running.context, max_tokens)
     if "stop" in body:
         body["stop"] = [stop for stop in _listed(body["stop"]) if stop]  # an empty one would end every answer at once
-    if isinstance(last_n := body.get("repeat_last_n"), int):  # the engine makes room for so many at once
-        body["repeat_last_n"] = min(last_n, running.context)
     for token in body.get("logit_bias", ()):
-        if not token.isdecimal():
+        if not TOKEN_ID.fullmatch(token):
             raise InvalidRequest("The keys of 'logit_bias' must be token ids.", param="logit_bias")
     return {"model": given["model"], "max_tokens": max_tokens, **STREAMED, **running.counting, **body}
 
@@ -176,6 +179,16 @@ def _refuse_large(schema: Any, field: str) -> None:
             param=field,
             code="schema_too_large",
         )
+
+
+def _for_engine(message: dict[str, Any]) -> dict[str, Any]:
+    """Without what only tells of an earlier answer."""
+    kept = {name: value for name, value in message.items() if name not in OF_ANSWERS}
+    if "tool_calls" in kept:
+        kept["tool_calls"] = [
+            {name: value for name, value in call.items() if name != "index"} for call in kept["tool_calls"]
+        ]
+    return kept
 
 
 def _refuse_unknown_media(messages: list[dict[str, Any]], running: Running) -> None:

@@ -17,7 +17,7 @@ from shared.web.schemas.messages import (
     ToolChoice,
     Tools,
 )
-from shared.web.schemas.strict import Open
+from shared.web.schemas.strict import Known, Open
 
 Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -25,14 +25,17 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 MOST_MESSAGES = 4096
 Prompts = Annotated[list[str], Field(fail_fast=True)]
-TokenIds = Annotated[list[int], Field(fail_fast=True)]
+TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+TokenIds = Annotated[list[TokenId], Field(fail_fast=True)]
 Tokenised = Annotated[list[TokenIds], Field(fail_fast=True)]
-Stops = str | Annotated[list[str], Field(max_length=4, fail_fast=True)]
+Stop = Annotated[str, Field(max_length=1000)]
+Stops = Stop | Annotated[list[Stop], Field(max_length=4, fail_fast=True)]
 
 
-class StreamOptions(Open):
+class StreamOptions(Known):
     include_usage: bool | None = None
     """Ends the stream with one more part that holds the usage."""
+    include_obfuscation: bool | None = None
 
 
 class Sampling(Open):
@@ -59,22 +62,22 @@ class Sampling(Open):
     user: str | None = None
 
 
-class TextFormat(Open):
+class TextFormat(Known):
     type: Literal["text"]
 
 
-class JsonObjectFormat(Open):
+class JsonObjectFormat(Known):
     type: Literal["json_object"]
 
 
-class JsonSchema(Open):
+class JsonSchema(Known):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     description: str | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     strict: bool | None = None
 
 
-class JsonSchemaFormat(Open):
+class JsonSchemaFormat(Known):
     type: Literal["json_schema"]
     json_schema: JsonSchema
 

@@ -4,48 +4,57 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared.web.schemas.strict import Open
+from shared.web.schemas.strict import Known
 
 MOST_PARTS = 1024
 MOST_TOOLS = 128
+OF_ANSWERS = frozenset({"annotations", "audio", "reasoning", "reasoning_content"})
+"""Fields of an answer that a client may send back in the conversation."""
 Name = Annotated[str, Field(min_length=1)]
 
 
-class TextPart(Open):
+class TextPart(Known):
     type: Literal["text"]
     text: str
 
 
-class RefusalPart(Open):
+class RefusalPart(Known):
     type: Literal["refusal"]
     refusal: str
 
 
-class ImageUrl(Open):
+class ImageUrl(Known):
     url: Name
     """The image itself as `data:image/png;base64,…`; for servers elsewhere that fetch it, also `https://…`."""
     detail: str | None = None
 
 
-class ImagePart(Open):
+class ImagePart(Known):
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
-class Audio(Open):
+class Audio(Known):
     data: str
     """Base64."""
     format: str
 
 
-class AudioPart(Open):
+class AudioPart(Known):
     type: Literal["input_audio"]
     input_audio: Audio
 
 
-class FilePart(Open):
+class FileContent(Known):
+    file_id: str | None = None
+    file_data: str | None = None
+    """Base64."""
+    filename: str | None = None
+
+
+class FilePart(Known):
     type: Literal["file"]
-    file: dict[str, Any]
+    file: FileContent
 
 
 Texts = Annotated[list[TextPart], Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)]
@@ -55,24 +64,27 @@ AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 AssistantParts = Annotated[list[AssistantPart], Field(max_length=MOST_PARTS, fail_fast=True)]
 
 
-class FunctionCall(Open):
+class FunctionCall(Known):
     name: Name
     arguments: str
     """JSON, as the model wrote it: it may be malformed."""
 
 
-class FunctionToolCall(Open):
+class FunctionToolCall(Known):
+    index: int | None = None
+    """As the parts of a stream have it."""
     id: str
     type: Literal["function"]
     function: FunctionCall
 
 
-class CustomCall(Open):
+class CustomCall(Known):
     name: Name
     input: str
 
 
-class CustomToolCall(Open):
+class CustomToolCall(Known):
+    index: int | None = None
     id: str
     type: Literal["custom"]
     custom: CustomCall
@@ -82,19 +94,19 @@ ToolCall = Annotated[FunctionToolCall | CustomToolCall, Field(discriminator="typ
 ToolCalls = Annotated[list[ToolCall], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 
-class SystemMessage(Open):
+class SystemMessage(Known):
     role: Literal["system", "developer"]
     content: str | Texts
     name: str | None = None
 
 
-class UserMessage(Open):
+class UserMessage(Known):
     role: Literal["user"]
     content: str | UserParts
     name: str | None = None
 
 
-class AssistantMessage(Open):
+class AssistantMessage(Known):
     role: Literal["assistant"]
     content: str | AssistantParts | None = None
     """May be absent when the answer was a tool call."""
@@ -102,15 +114,20 @@ class AssistantMessage(Open):
     tool_calls: ToolCalls | None = None
     function_call: FunctionCall | None = None
     name: str | None = None
+    annotations: list[dict[str, Any]] | None = None
+    """This and the next ones tell of an earlier answer; no model gets them."""
+    audio: dict[str, Any] | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
 
 
-class ToolMessage(Open):
+class ToolMessage(Known):
     role: Literal["tool"]
     content: str | Texts | None
     tool_call_id: str
 
 
-class FunctionMessage(Open):
+class FunctionMessage(Known):
     role: Literal["function"]
     content: str | None
     name: Name
@@ -121,7 +138,7 @@ Message = Annotated[
 ]
 
 
-class FunctionDefinition(Open):
+class FunctionDefinition(Known):
     name: Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -129,17 +146,17 @@ class FunctionDefinition(Open):
     strict: bool | None = None
 
 
-class FunctionTool(Open):
+class FunctionTool(Known):
     type: Literal["function"]
     function: FunctionDefinition
 
 
-class CustomDefinition(Open):
+class CustomDefinition(Known):
     name: Name
     description: str | None = None
 
 
-class CustomTool(Open):
+class CustomTool(Known):
     type: Literal["custom"]
     custom: CustomDefinition
 
@@ -148,26 +165,26 @@ Tool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
 Tools = Annotated[list[Tool], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 
-class NamedFunction(Open):
+class NamedFunction(Known):
     name: Name
 
 
-class FunctionChoice(Open):
+class FunctionChoice(Known):
     type: Literal["function"]
     function: NamedFunction
 
 
-class CustomChoice(Open):
+class CustomChoice(Known):
     type: Literal["custom"]
     custom: NamedFunction
 
 
-class AllowedTools(Open):
+class AllowedTools(Known):
     mode: Literal["auto", "required"]
     tools: Annotated[list[dict[str, Any]], Field(max_length=MOST_TOOLS, fail_fast=True)]
 
 
-class AllowedToolsChoice(Open):
+class AllowedToolsChoice(Known):
     type: Literal["allowed_tools"]
     allowed_tools: AllowedTools
 

@@ -13,6 +13,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class Known(Strict):
+    """For what reaches a model's server as it is: a field that is not known here might mean something there."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
 class Open(Strict):
     """Keeps fields it does not know: requests carry some for the model's server, answers may gain some."""
 
