@@ -1,8 +1,8 @@
 locals {
   # Jobs that one tenant may have running: nine tenths of the slots there can be; the rest is for callers who wait.
   worker_jobs = length(local.workers) == 0 ? 1 : max(1, floor(0.9 * var.worker_size.slots * var.worker_size.max_instances))
-  # Dispatches at the same time: another tenant's jobs find room beside (job_deliveries in shared/core/queues.py).
-  worker_capacity = local.worker_jobs + ceil(local.worker_jobs / 8)
+  # Dispatches at the same time: other tenants' jobs and wake-ups that wait find room (job_deliveries in shared/core/queues.py).
+  worker_capacity = local.worker_jobs + ceil(local.worker_jobs / 8) + ceil(local.worker_jobs / 2)
   queues = {
     gpu-hi  = local.worker_capacity
     gpu-lo  = local.worker_capacity

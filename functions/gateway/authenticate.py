@@ -1,7 +1,6 @@
 """Who is asking. Nothing is counted against a caller before this has succeeded."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.revocation import RunningRequests
@@ -9,6 +8,7 @@ from functions.gateway.stage import Handler
 from shared.catalogue import no_such_model
 from shared.core.addresses import Address, client_address
 from shared.core.errors import InvalidRequest, OmniError, Unauthenticated, Unavailable
+from shared.core.fair_gate import FairThreads
 from shared.core.keys import Caller
 from shared.keys.authentication import Authenticator, presented_key, require_network, require_scope
 from shared.limits.guesses import Guesses
@@ -24,7 +24,7 @@ class Authenticate:
         self._authenticator = authenticator
         self._guesses = guesses
         self._trusted_proxies = trusted_proxies
-        self._threads = ThreadPoolExecutor(THREADS, "authenticate")
+        self._threads = FairThreads(THREADS, "authenticate")
         self._asking: dict[str, asyncio.Future[Caller]] = {}
         self._running = RunningRequests(self._recheck)
 
@@ -60,7 +60,7 @@ class Authenticate:
         try:
             caller = self._authenticator.remembered(key)
             if caller is None:  # what is known is too old: it is looked up, and the answer is there at the next look
-                self._look_up(key)
+                self._look_up(key, "")
             elif caller is not exchange.caller:
                 self._require_access(exchange, caller)
                 if exchange.model and not caller.may_use(exchange.model):
@@ -79,21 +79,22 @@ class Authenticate:
 
     async def _known(self, exchange: Exchange) -> Caller:
         key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
-        return self._authenticator.remembered(key) or await self._asked(key)
+        return self._authenticator.remembered(key) or await self._asked(key, str(self._address(exchange)))
 
-    async def _asked(self, key: str) -> Caller:
-        """What only the store can tell, or a source of secrets, and those block. Requests with one key ask once."""
-        asking = self._look_up(key)
+    async def _asked(self, key: str, whose: str) -> Caller:
+        """What only the store can tell, or a source of secrets, and those block. Requests with one key ask once.
+        Whoever knows no tenant yet has the share of `whose` address it comes from."""
+        asking = self._look_up(key, whose)
         done, _ = await asyncio.wait({asking}, timeout=WAIT_S)
         if not done:
             raise Unavailable("Keys cannot be checked at the moment.", retry_after_s=1)
         return asking.result()
 
-    def _look_up(self, key: str) -> "asyncio.Future[Caller]":
+    def _look_up(self, key: str, whose: str) -> "asyncio.Future[Caller]":
         asking = self._asking.get(key)
         if asking is None:
-            loop = asyncio.get_running_loop()
-            asking = self._asking[key] = loop.run_in_executor(self._threads, self._authenticator.authenticate, key)
+            looking = self._threads.run(whose, self._authenticator.authenticate, key)
+            asking = self._asking[key] = asyncio.ensure_future(looking)
             asking.add_done_callback(lambda done: self._answered(key, done))
         return asking
 

@@ -5,8 +5,10 @@ For requests at temperature 0, and for those that ask for it with `Cache-Control
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
@@ -21,6 +23,7 @@ from functions.gateway.watch import CallerWatch
 from shared import telemetry
 from shared.catalogue import Catalogue
 from shared.core.errors import OmniError
+from shared.core.fair_gate import FairThreads
 from shared.core.keys import Caller
 from shared.core.routing import Model
 from shared.manifest import Route
@@ -33,6 +36,10 @@ NOT_IN_THE_ANSWER = frozenset({"metadata", "prompt_cache_key", "safety_identifie
 NOTHING_SAID = CacheControl()
 BYPASS, MISS, HIT = "bypass", "miss", "hit"
 POLL_S = 0.1
+THREADS = 8
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class Cache:
         self._kept = kept
         self._versions = {model.id: _version(model) for model in catalogue.models}
         self._flights: dict[tuple[Question, CacheControl], Flight] = {}
+        self._threads = FairThreads(THREADS, "cache")
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
         route, caller = exchange.route, exchange.caller
@@ -116,7 +124,7 @@ class Cache:
         await asking.proceed(asking.exchange)
         flight.end()
         if reply := flight.recording.reply():
-            await asyncio.to_thread(self._kept.keep, asking.question, reply, _usage(asking.exchange))
+            await self._in_thread(asking, self._kept.keep, asking.question, reply, _usage(asking.exchange))
 
     async def _make_for_all_instances(self, flight: Flight, asking: Asking) -> None:
         """Whole answers only: a stream that another instance makes would have to be waited for to its end."""
@@ -129,23 +137,27 @@ class Cache:
         try:
             await self._make(flight, asking)
         finally:
-            await asyncio.to_thread(self._kept.release, asking.question)
+            await self._in_thread(asking, self._kept.release, asking.question)
 
     async def _made_elsewhere(self, asking: Asking) -> Found | None:
         """The answer that another instance is making; None once this one has the claim and is to make it."""
         while True:
-            claimed = await asyncio.to_thread(self._kept.claim, asking.question)
+            claimed = await self._in_thread(asking, self._kept.claim, asking.question)
             if found := await self._find(asking):
                 if claimed:
-                    await asyncio.to_thread(self._kept.release, asking.question)
+                    await self._in_thread(asking, self._kept.release, asking.question)
                 return found
             if claimed:
                 return None
             await asyncio.sleep(POLL_S)
 
+    async def _in_thread(self, asking: Asking, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        caller = asking.exchange.caller
+        return await self._threads.run(caller.tenant if caller else "", work, *args, **kwargs)
+
     async def _find(self, asking: Asking) -> Found | None:
         if self._kept.are_shared:
-            return await asyncio.to_thread(self._kept.find, asking.question, asking.control)
+            return await self._in_thread(asking, self._kept.find, asking.question, asking.control)
         return self._kept.find(asking.question, asking.control)
 
 

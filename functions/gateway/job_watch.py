@@ -6,14 +6,13 @@ look costs one read, and one more while the job is queued.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from shared.core.errors import NotFound, Unavailable
+from shared.core.fair_gate import FairThreads
 from shared.core.jobs import Job
 from shared.jobs.reading import JobReader
 from shared.ports.clock import Clock
@@ -21,9 +20,6 @@ from shared.ports.clock import Clock
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S, SHARE = 0.1, 2.0, 0.1
 THREADS = 8
 """Of its own: a store that hangs must not keep other work from the event loop's threads."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log = logging.getLogger("omni.gateway")
 
@@ -64,7 +60,7 @@ class JobWatch:
     def __init__(self, reader: JobReader, clock: Clock) -> None:
         self._reader = reader
         self._now = clock.monotonic
-        self._threads = ThreadPoolExecutor(THREADS, "watch")
+        self._threads = FairThreads(THREADS, "watch")
         self._watched: dict[tuple[str, str], Watched] = {}
         self._first_looks: dict[tuple[str, str], asyncio.Future[Sight]] = {}
 
@@ -89,7 +85,7 @@ class JobWatch:
                     watched.looking.cancel()
 
     async def result(self, job: Job) -> dict[str, Any] | None:
-        return await self._in_thread(self._reader.result, job)
+        return await self._threads.run(job.tenant, self._reader.result, job)
 
     async def _keep_looking(self, watched: Watched) -> None:
         changed_at = self._now()
@@ -122,14 +118,11 @@ class JobWatch:
             look.exception()  # seen, even if everybody has left
 
     async def _look(self, tenant: str, job_id: str) -> Sight:
-        return await self._in_thread(self._see, tenant, job_id)
+        return await self._threads.run(tenant, self._see, tenant, job_id)
 
     def _see(self, tenant: str, job_id: str) -> Sight:
         job = self._reader.get(tenant, job_id)
         return Sight(job, self._reader.queue_position(job))
-
-    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
 
 async def final(watched: Watched, within_s: float) -> Job | None:

@@ -20,6 +20,7 @@ from functions.gateway.recording import Recording
 from functions.gateway.stage import Handler
 from shared import telemetry
 from shared.core.errors import InvalidRequest, OmniError, Unavailable
+from shared.core.fair_gate import FairThreads
 from shared.idempotency import LEASE_S, Claim, IdempotencyKeys, KeyedRequest
 from shared.settings import Settings
 from shared.web.asgi import Message, look_into
@@ -28,6 +29,8 @@ from shared.web.reply import Reply
 HEADER = b"idempotency-key"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 MARK = re.compile(rb'^multipart/.*\bboundary="?([^\s";]{8,70})', re.IGNORECASE)
+THREADS = 8
+"""Of its own, shared by tenants: a store that hangs must not keep other work from the event loop's threads."""
 MAY_HAVE_BEEN_DONE = frozenset({500, 502, 504})
 
 log = logging.getLogger("omni.gateway")
@@ -38,6 +41,7 @@ class Replay:
         self._settings = settings
         self._keys = keys
         self._renew_every_s = renew_every_s
+        self._threads = FairThreads(THREADS, "replay")
 
     async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
         if HEADER not in exchange.headers or exchange.method != "POST" or exchange.caller is None:
@@ -53,7 +57,7 @@ class Replay:
         content = await body.read(exchange, self._settings)
         fingerprint = await look_into(content, _fingerprint, exchange, content)
         request = KeyedRequest(exchange.caller.tenant, key, fingerprint)
-        claimed = await asyncio.to_thread(self._keys.claim, request)
+        claimed = await self._threads.run(request.tenant, self._keys.claim, request)
         if isinstance(claimed, Claim):
             await self._run_first(exchange, proceed, claimed)
         else:
@@ -69,7 +73,7 @@ class Replay:
         await exchange.reply(kept)
 
     async def _run_first(self, exchange: Exchange, proceed: Handler, claim: Claim) -> None:
-        run = FirstRun(exchange, self._keys, claim)
+        run = FirstRun(exchange, self._keys, claim, self._threads)
         renewal = asyncio.create_task(run.keep_claim(self._renew_every_s))
         try:
             await proceed(exchange)
@@ -87,8 +91,10 @@ class FirstRun:
     The run goes on when its caller leaves: with the key it may come back for the answer.
     """
 
-    def __init__(self, exchange: Exchange, keys: IdempotencyKeys, claim: Claim) -> None:
+    def __init__(self, exchange: Exchange, keys: IdempotencyKeys, claim: Claim, threads: FairThreads) -> None:
         self._exchange = exchange
+        self._tenant = exchange.caller.tenant if exchange.caller else ""
+        self._threads = threads
         self._keys = keys
         self._claim = claim
         self._recording = Recording()
@@ -100,7 +106,7 @@ class FirstRun:
         while True:
             await asyncio.sleep(renew_every_s)
             with suppress(Unavailable):  # the next try may reach the store
-                await asyncio.to_thread(self._keys.renew, self._claim)
+                await self._threads.run(self._tenant, self._keys.renew, self._claim)
 
     async def failed(self, error: OmniError) -> None:
         may_have_been_done = error.status in MAY_HAVE_BEEN_DONE and not error.nothing_was_done
@@ -127,7 +133,7 @@ class FirstRun:
     async def _settle(self, action: Callable[[], None]) -> None:
         """The caller gets its answer even when the store has just gone; the claim then ends by itself."""
         try:
-            await asyncio.to_thread(action)
+            await self._threads.run(self._tenant, action)
         except Unavailable as error:
             fields = {"request_id": self._exchange.request_id, "detail": error.detail}
             log.error("the outcome of a request with an idempotency key was not kept", extra={"fields": fields})

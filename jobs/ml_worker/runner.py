@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,6 +24,8 @@ from shared.jobs.wakeups import WakeUp
 SLOT_PATIENCE_S = 5.0
 """How long a wake-up waits for a free slot: sent back at once, those of a long backlog would come round ever again."""
 READY_POLL_S = 0.05
+MOST_WAITING = 2
+"""Wake-ups of one tenant that wait for a slot: the next to begin when a job ends."""
 STORE_THREADS = 4
 
 P = ParamSpec("P")
@@ -54,6 +57,8 @@ class Runner:
         self._slot_patience_s = slot_patience_s
         self._step_ended = step_ended
         self._threads = ThreadPoolExecutor(STORE_THREADS, "jobs")
+        self._waiting: Counter[str] = Counter()
+        """By tenant: wake-ups that wait for a slot."""
 
     async def run(self, wake_up: WakeUp, queue: str = GPU_LO) -> None:
         """Does what a wake-up from that queue asks. However the job ends, the wake-up is done with.
@@ -68,8 +73,7 @@ class Runner:
 
     async def pull(self, step: Job) -> bool:
         """Does a step of a batch without a wake-up; whether it was to be had. Waits for a slot as long as it takes."""
-        while (slot := await self._slot(Owner.of_job(step))) is None:
-            pass
+        slot = await self._slots.acquire(Owner.of_job(step))
         return await self._run(slot, partial(self._jobs.steps.claim, step.id, self._owner))
 
     async def _run(self, slot: Place, claim: Callable[[], Job | None]) -> bool:
@@ -94,9 +98,13 @@ class Runner:
         self._threads.shutdown(wait=False)
 
     async def _slot(self, owner: Owner) -> Place | None:
-        """A slot, once it is the owner's turn; None when that is not so in time."""
+        """A slot, once it is the owner's turn; None when that is not so in time, or when enough of its wake-ups wait:
+        each holds one of the queue's deliveries, and other tenants' come by the same queue."""
         if self._ready() and (slot := self._slots.try_acquire(owner)):
             return slot
+        if self._waiting[owner.tenant] >= MOST_WAITING:
+            return None
+        self._waiting[owner.tenant] += 1
         try:
             async with asyncio.timeout(self._slot_patience_s):
                 while not self._ready():  # noqa: ASYNC110 - nobody tells when it is
@@ -104,6 +112,8 @@ class Runner:
                 return await self._slots.acquire(owner)
         except TimeoutError:
             return None
+        finally:
+            self._waiting -= Counter({owner.tenant: 1})
 
     async def _work(self, job: Job) -> None:
         lease = Lease(partial(self._call, self._jobs.heartbeat, job), self._lease_s)

@@ -60,7 +60,9 @@ class FairThreads:
         loop, place = asyncio.get_running_loop(), await self._gate.enter(Claim(tenant))
 
         def ended(_: "Future[T]") -> None:
-            if not loop.is_closed():
+            if loop.is_closed():
+                self._gate.share.leave(place)
+            else:
                 loop.call_soon_threadsafe(self._gate.share.leave, place)
 
         running = self._executor.submit(partial(function, *args, **kwargs))

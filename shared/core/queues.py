@@ -4,11 +4,14 @@ Cloud Tasks knows no priorities, so a priority is a queue of its own. Both `gpu`
 either may use of them is the dispatcher's business, and a busy worker puts a wake-up off.
 """
 
+from math import ceil
+
 from shared.core.fair_share import reserve_of
 
 GPU_HI, GPU_LO, CPU, WEBHOOK = "gpu-hi", "gpu-lo", "cpu", "webhook"
 QUEUES = (GPU_HI, GPU_LO, CPU, WEBHOOK)
 
+WAITING_SHARE = 0.5
 SHARE_OF_SLOTS = 0.9
 """What jobs may use of the workers' slots; the rest is for callers who wait."""
 
@@ -30,6 +33,7 @@ def job_concurrency(instances: int, slots: int) -> int:
 
 
 def job_deliveries(instances: int, slots: int) -> int:
-    """The most that both `gpu` queues deliver at once: there is room for other tenants' jobs beside one's."""
+    """The most that both `gpu` queues deliver at once: beside one tenant's jobs there is room for other tenants', and
+    for wake-ups that wait for their turn."""
     concurrency = job_concurrency(instances, slots)
-    return concurrency + reserve_of((concurrency,))[0]
+    return concurrency + reserve_of((concurrency,))[0] + ceil(concurrency * WAITING_SHARE)

@@ -39,7 +39,7 @@ run "the_worker_scales_to_zero" {
     error_message = "A GPU that nobody uses is not paid for."
   }
   assert {
-    condition     = google_cloud_tasks_queue.this["gpu-hi"].rate_limits[0].max_concurrent_dispatches == 32
+    condition     = google_cloud_tasks_queue.this["gpu-hi"].rate_limits[0].max_concurrent_dispatches == 46
     error_message = "Nine tenths of the worker's slots take jobs; the rest is for callers who wait."
   }
 }

@@ -300,3 +300,25 @@ def test_a_store_that_is_away_at_the_claim_lets_the_wake_up_come_again(bench: Be
     with pytest.raises(Unavailable):
         run(worker, job)
     assert worker.slots.busy == 0
+
+
+def test_a_tenants_excess_wake_ups_are_put_off_at_once_and_hold_no_delivery(bench: Bench) -> None:
+    """Each that waits holds one of the queue's deliveries, by which another tenant's job would come."""
+    worker = Worker(bench, forever, patience_s=60.0)
+    jobs = [bench.create() for _ in range(6)]
+    bench.drain()
+
+    async def scene() -> None:
+        assert worker.slots.try_acquire(Owner("other"))
+        assert worker.slots.try_acquire(Owner("third"))
+        runs = [asyncio.create_task(worker.runner.run(WakeUp(job.id, 1, job.tenant))) for job in jobs]
+        done, waiting = await asyncio.wait(runs, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        await until(lambda: sum(run.done() for run in runs) == 4)
+        assert done
+        for run in waiting:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+
+    asyncio.run(scene())
+    bench.clock.advance(5)
+    assert bench.drain() == 4
