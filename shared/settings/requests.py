@@ -76,7 +76,8 @@ class Requests:
     connections_per_address: int = knob(
         2048,
         "OMNI_CONNECTIONS_PER_ADDRESS",
-        "Connections that an address may hold to an instance, where no proxy stands in front; 0: any number.",
+        "Connections that an address may hold to an instance, where no proxy stands in front, and no more than half of "
+        "the files that the process may open; 0: any number.",
         least=0,
     )
     keep_alive_s: float = knob(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from shared.settings import Settings
 from shared.web.http1 import ConnectionBounds
 from shared.web.http1.bounds import MOST_UNSENT_BYTES, PeerConnections, UnreadAnswers
 from shared.web.system import SystemPages
@@ -48,6 +49,17 @@ def test_connections_are_counted_by_address_and_an_ipv6_network_is_one() -> None
     assert peers.enter(None)
     peers.leave(("2001:db8::1", 1))
     assert peers.enter(("2001:db8::9", 2))
+
+
+@pytest.mark.parametrize(
+    ("connections_per_address", "trusted_proxies", "open_files", "most"),
+    [(2048, 0, 20_000, 2048), (2048, 0, 1024, 512), (2048, 0, -1, 2048), (0, 0, 1024, 0), (2048, 1, 1024, 0)],
+)
+def test_no_address_uses_up_what_the_process_may_open(
+    connections_per_address: int, trusted_proxies: int, open_files: int, most: int
+) -> None:
+    settings = Settings(connections_per_address=connections_per_address, trusted_proxies=trusted_proxies)
+    assert ConnectionBounds.of(settings, open_files=open_files).per_address == most
 
 
 def test_no_bound_is_none() -> None:

@@ -128,7 +128,8 @@ class Answering:
 
     async def send(self, message: Message) -> None:
         body: bytes = message.get("body", b"")
-        await self._drained(len(body))
+        if self._connection.drained:
+            await self._drained(len(body))
         if self.has_left:
             return
         if not self.has_begun:

@@ -1,6 +1,7 @@
 """What the connections of a process may take of it, before anybody knows who their callers are."""
 
 import asyncio
+import resource
 import socket
 from collections import Counter, OrderedDict
 from contextlib import suppress
@@ -33,9 +34,13 @@ class ConnectionBounds:
     """Connections; 0: any number."""
 
     @classmethod
-    def of(cls, settings: Settings, *, per_address: bool = True) -> "ConnectionBounds":
-        """Behind proxies every connection is a proxy's."""
+    def of(cls, settings: Settings, *, per_address: bool = True, open_files: int | None = None) -> "ConnectionBounds":
+        """Behind proxies every connection is a proxy's. No address uses up more than half of the files that the process
+        may have open."""
         most = 0 if settings.trusted_proxies or not per_address else settings.connections_per_address
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if open_files is None else open_files
+        if most and files != resource.RLIM_INFINITY:
+            most = max(1, min(most, files // 2))
         return cls(settings.head_timeout_s, settings.unread_timeout_s, settings.max_unread_bytes, most)
 
 
