@@ -2,7 +2,8 @@
 # jobs and schedules the queues and the blobs too.
 
 locals {
-  of_jobs       = [for name, row in local.functions : name if contains(["jobs", "system"], row.scope)]
+  # Revoking a key ends its jobs.
+  of_jobs       = [for name, row in local.functions : name if contains(["jobs", "system"], row.scope) || name == "keys_revoke"]
   store_users   = concat(["gateway"], keys(local.functions), local.workers)
   queue_users   = concat(local.of_jobs, local.workers)
   blob_users    = concat(["gateway"], local.of_jobs, local.workers)

@@ -25,6 +25,7 @@ locals {
     OMNI_ROUTES_URL       = local.routes_url
     OMNI_WORKER_URL       = local.worker_url
     OMNI_WORKER_SLOTS     = length(local.workers) == 0 ? "" : tostring(var.worker_size.slots)
+    OMNI_REVOKED_WORK     = var.revoked_work
     OMNI_WORKER_INSTANCES = length(local.workers) == 0 ? "" : tostring(var.worker_size.max_instances)
   }
   # Who runs tasks and schedules. Only accounts that may invoke them get through to these services, and Cloud Run takes

@@ -93,6 +93,16 @@ variable "caller_keys_version" {
   }
 }
 
+variable "revoked_work" {
+  description = "What becomes of jobs and batches whose key is revoked: `cancel` or `finish` (docs/30-keys-and-secrets.md)."
+  type        = string
+  default     = "cancel"
+  validation {
+    condition     = contains(["cancel", "finish"], var.revoked_work)
+    error_message = "revoked_work is `cancel` or `finish`."
+  }
+}
+
 variable "upstream_secrets" {
   description = "The keys of other upstreams, by the name of their secret (`api_key_env` in models.toml); `omni deploy` fills it in."
   type        = set(string)

@@ -1,4 +1,4 @@
-"""DELETE /api/v1/keys/{id}: revokes a managed key. Revoking twice changes nothing."""
+"""DELETE /api/v1/keys/{id}: revokes a managed key, and ends its work. Revoking twice changes nothing."""
 
 from functions.routes.context import Context
 from functions.routes.keys_create import delegation_of
@@ -19,4 +19,5 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         return revoke(key, now)
 
     key = key_changes.change(context.ports.store, incoming.params["id"], incoming.caller.key_id, edit)
+    context.batches.end_with_key(key.tenant, key.id)
     return Reply.json(view(key, context, context.ports.clock.now()))

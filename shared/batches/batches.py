@@ -17,7 +17,7 @@ from shared.batches.records import BATCHES, OPEN_BATCHES, BatchRecords, from_doc
 from shared.core import batches as transitions
 from shared.core.batches import RETENTION_S, WINDOW_S, Batch, Chunk, Counts, Mistake, Status, Tokens
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
-from shared.core.jobs import LIFETIME_S, State
+from shared.core.jobs import LIFETIME_S, SETTLING_TASK, State
 from shared.files.files import FILES, StoredFile
 from shared.jobs.charges import JobCharges, Terms, run_name
 from shared.jobs.jobs import JobOrder, Jobs
@@ -29,7 +29,7 @@ from shared.ports.store import Document, Query, Store, Transaction
 from shared.settings import Settings
 from shared.sweeps.sweep import Sweeps
 
-PLAN, CHUNK, FINISH = "batch_plan", "batch_chunk", "batch_finish"
+PLAN, CHUNK, FINISH = "batch_plan", "batch_chunk", SETTLING_TASK
 """The tasks of a batch's steps."""
 FINISH_NAME = "finish"
 MOST_ATTEMPTS = 12
@@ -111,6 +111,15 @@ class Batches:
         self.advance(batch_id)
         return self.get(tenant, batch_id)
 
+    def end_with_key(self, tenant: str, key_id: str) -> None:
+        """Ends the jobs and batches of a revoked key. What cannot be done now, workers and schedules do."""
+        try:
+            for batch_id in self._jobs.end_with_key(tenant, key_id):
+                self.step_ended(batch_id)
+        except Unavailable as error:
+            fields = {"key_id": key_id, "reason": error.detail}
+            log.warning("a revoked key's work waits for its workers", extra={"fields": fields})
+
     def counts(self, batch: Batch) -> Counts:
         """How many lines there are, and how many are done: a sum over the chunks until the batch is final."""
         if batch.counts:
@@ -160,6 +169,8 @@ class Batches:
         batch = self.records.get(batch_id)
         if batch is None or batch.status.is_final:
             return False
+        if self._jobs.revoked.look_up(batch.key_id):
+            batch = self.records.change(batch_id, transitions.revoke) or batch
         if self._jobs.steps.are_live(batch_id):
             if batch.status is Status.CANCELLING or batch.expires_at <= self._clock.now():
                 return self._stop_steps(batch)

@@ -37,7 +37,7 @@ class Status(StrEnum):
     EXPIRED = "expired"
     """Its window ended before every line was answered; those that were are in its files."""
     CANCELLING = "cancelling"
-    """Its owner wants it to stop; what still runs is being stopped."""
+    """Its owner wants it to stop, or its key was revoked; what still runs is being stopped."""
     CANCELLED = "cancelled"
     """It was stopped; the lines that were answered are in its files."""
 
@@ -58,6 +58,9 @@ class Mistake:
     line: int | None = None
     """1 for the first; None: the file as a whole."""
     param: str | None = None
+
+
+KEY_REVOKED = Mistake("key_revoked", "The key that made this batch was revoked.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,12 @@ def cancel(batch: Batch, now: float) -> Batch:
     if batch.status not in (Status.VALIDATING, Status.IN_PROGRESS):
         return batch
     return replace(batch, status=Status.CANCELLING, cancelling_at=now)
+
+
+def revoke(batch: Batch, now: float) -> Batch:
+    """As `cancel`, because its key was revoked."""
+    cancelled = cancel(batch, now)
+    return batch if cancelled is batch else replace(cancelled, mistakes=(KEY_REVOKED,))
 
 
 def finalize(batch: Batch, now: float) -> Batch:

@@ -20,6 +20,8 @@ SEND_WITHIN_S = 10.0
 """A wake-up this late counts as lost and is sent by the sweeper."""
 EXHAUSTED = "attempts_exhausted"
 """The error of a dead letter: a job that failed because its attempts were used up."""
+SETTLING_TASK = "batch_finish"
+"""The step of a batch that returns what was done and charges it: it runs whatever has become of its key."""
 IN_FLIGHT, WAITING = "flight:", "waiting:"
 """How a job's lane begins; no lane sorts after those of WAITING."""
 
@@ -36,7 +38,7 @@ class State(StrEnum):
     FAILED = "failed"
     """The error cannot be helped by another attempt, or the attempts are used up (a dead letter)."""
     CANCELLED = "cancelled"
-    """The caller asked for it to stop."""
+    """The caller asked for it to stop, or its key was revoked: then its error says so."""
     EXPIRED = "expired"
     """Its deadline passed while no worker held it."""
 
@@ -66,6 +68,7 @@ class JobError:
 
 
 WORKER_LOST = JobError("worker_lost", "The worker stopped answering while it ran this job.", retryable=True)
+KEY_REVOKED = JobError("key_revoked", "The key that made this was revoked.", retryable=False)
 DEADLINE_PASSED = JobError("deadline_passed", "The job's deadline passed before it could run.", retryable=False)
 
 
@@ -214,7 +217,7 @@ def finish(job: Job, epoch: int, outcome: Outcome, now: float, jitter: float) ->
         case Failed(error):
             return _failed(job, error, now, jitter)
         case Stopped(usage):
-            return replace(_ended(job, State.CANCELLED, now, None), usage=dict(usage) if usage else None)
+            return replace(_cancelled(job, now), usage=dict(usage) if usage else None)
         case Released():
             return _released(job, now)
 
@@ -226,6 +229,15 @@ def cancel(job: Job, now: float) -> Job:
     if job.state is State.RUNNING and not job.cancel_requested:
         return replace(job, cancel_requested=True)
     return job
+
+
+def revoke(job: Job, now: float) -> Job:
+    """As `cancel`, because its key was revoked; one that no worker holds ends at once."""
+    if job.state.is_final or job.cancel_requested or job.task == SETTLING_TASK:
+        return job
+    if has_live_lease(job, now):
+        return replace(job, cancel_requested=True, error=KEY_REVOKED)
+    return _ended(job, State.CANCELLED, now, KEY_REVOKED)
 
 
 def reap(job: Job, now: float, jitter: float) -> Job:
@@ -270,7 +282,7 @@ def _failed(job: Job, error: JobError, now: float, jitter: float) -> Job:
     if not error.retryable:
         return _ended(job, State.FAILED, now, error)
     if job.cancel_requested:
-        return _ended(job, State.CANCELLED, now, None)
+        return _cancelled(job, now)
     if job.attempt >= job.max_attempts:
         message = f"All {job.max_attempts} attempts failed. The last: {error.message}"
         return _ended(job, State.FAILED, now, JobError(EXHAUSTED, message, retryable=False))
@@ -278,9 +290,13 @@ def _failed(job: Job, error: JobError, now: float, jitter: float) -> Job:
     return replace(waiting, substate=Substate.RETRY_WAIT, error=error)
 
 
+def _cancelled(job: Job, now: float) -> Job:
+    return _ended(job, State.CANCELLED, now, KEY_REVOKED if job.error == KEY_REVOKED else None)
+
+
 def _released(job: Job, now: float) -> Job:
     if job.cancel_requested:
-        return _ended(job, State.CANCELLED, now, None)
+        return _cancelled(job, now)
     return replace(_queued(job, now), attempt=job.attempt - 1)
 
 

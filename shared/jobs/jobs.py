@@ -22,7 +22,8 @@ from shared.jobs.reading import JobReader, kept, not_found
 from shared.jobs.records import JobRecords
 from shared.jobs.recovery import Recovery
 from shared.jobs.report import Report
-from shared.jobs.steps import JobSteps
+from shared.jobs.revoked_keys import RevokedKeys
+from shared.jobs.steps import LIVE, JobSteps
 from shared.jobs.turns import JOBS, Turns
 from shared.jobs.wakeups import WakeUp, WakeUps
 from shared.money.policy import BudgetPolicy
@@ -31,7 +32,7 @@ from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.clock import Clock
 from shared.ports.queue import Queue
 from shared.ports.store import AlreadyExists, Document, Query, Store
-from shared.settings import Settings
+from shared.settings import RevokedWork, Settings
 from shared.sweeps.sweep import Sweeps
 from shared.webhooks.wakeups import ROUTE as DELIVERING
 from shared.webhooks.wakeups import WebhookWakeUps
@@ -119,12 +120,13 @@ class Jobs:
         self._token = token
         self._random = random
         self._wake_ups = WakeUps(queue, settings.worker_url, clock, token, random)
-        sweeps = Sweeps(store, clock, settings.quarantine_after)
+        self._sweeps = sweeps = Sweeps(store, clock, settings.quarantine_after)
         self._turns = Turns(store, clock, settings, sweeps)
         webhook_wake_ups = WebhookWakeUps(queue, settings.route_url(DELIVERING))
         charges = JobCharges(store, settings.usage_days, budgets)
         self._records = JobRecords(store, self._wake_ups, webhook_wake_ups, self._turns, charges)
-        self.steps = JobSteps(store, self._records, settings.lease_s)
+        self.revoked = RevokedKeys(store, clock, cancels=settings.revoked_work is RevokedWork.CANCEL)
+        self.steps = JobSteps(store, self._records, self.revoked, settings.lease_s)
         self._recovery = Recovery(sweeps, self._records, self._wake_ups, clock, random)
 
     def create(self, order: JobOrder) -> Job:
@@ -173,6 +175,27 @@ class Jobs:
             raise Conflict(f"The job has already {_ENDED[change.after.state]}.", code="job_already_ended")
         return change.after
 
+    def end_with_key(self, tenant: str, key_id: str) -> set[str]:
+        """Ends what a revoked key has queued, and asks what runs to stop; the batches whose steps were among that. What
+        there is no time for ends when it is claimed, or with its next heartbeat."""
+        batches: set[str] = set()
+        if not self.revoked.look_up(key_id):
+            return batches
+
+        def end(document: Document) -> bool:
+            if document.get("key_id") != key_id:
+                return False
+            change = self._records.change(document["id"], transitions.revoke)
+            if change and change.made and change.after.parent:
+                batches.add(change.after.parent)
+            return change is not None and change.made
+
+        queries = [
+            Query(JOBS, (("tenant", "==", tenant), ("state", "==", state.value)), descending=True) for state in LIVE
+        ]
+        self._sweeps.begin("keys_revoke", JOBS).over(queries, end)
+        return batches
+
     def replayable(self, tenant: str, job_id: str) -> Job:
         """The tenant's job, if it can run again; Conflict when it has not failed."""
         job = self.get(tenant, job_id)
@@ -209,7 +232,14 @@ class Jobs:
 
     def claim(self, job_id: str, seq: int, owner: str) -> Job | None:
         """The job, running under a new epoch; None when the wake-up has nothing to start."""
-        change = self._records.change(job_id, lambda job, now: transitions.claim(job, seq, owner, now, self._lease_s))
+
+        def step(job: Job, now: float) -> Job:
+            claimed = transitions.claim(job, seq, owner, now, self._lease_s)
+            return (
+                transitions.revoke(job, now) if claimed is not job and self.revoked.end_waiting(job, now) else claimed
+            )
+
+        change = self._records.change(job_id, step)
         return change.after if change and change.made and change.after.state is State.RUNNING else None
 
     def defer(self, wake_up: WakeUp, queue: str = GPU_LO) -> None:
@@ -217,10 +247,15 @@ class Jobs:
         self._wake_ups.defer(wake_up, queue)
 
     def heartbeat(self, job: Job, progress: Progress | None = None) -> Job | None:
-        """The job with its lease extended; None when this run has lost it and must stop."""
-        return self._held(
-            job, lambda stored, now: transitions.heartbeat(stored, job.epoch, now, self._lease_s, progress)
-        )
+        """The job with its lease extended, and asked to stop when its key was revoked; None when this run has lost it
+        and must stop."""
+        is_revoked = self.revoked.end(job)
+
+        def step(stored: Job, now: float) -> Job:
+            beaten = transitions.heartbeat(stored, job.epoch, now, self._lease_s, progress)
+            return transitions.revoke(beaten, now) if is_revoked and beaten is not stored else beaten
+
+        return self._held(job, step)
 
     def finish(self, job: Job, outcome: Outcome) -> Job | None:
         """The job after this attempt; None when the run had lost it and nothing was written."""

@@ -7,6 +7,7 @@ from shared.core import fairness, jobs
 from shared.core.job_documents import from_document
 from shared.core.jobs import Job, State
 from shared.jobs.records import JobRecords
+from shared.jobs.revoked_keys import RevokedKeys
 from shared.jobs.turns import JOBS
 from shared.pages import every
 from shared.ports.store import Query, Store
@@ -15,9 +16,10 @@ LIVE = (State.QUEUED, State.RUNNING)
 
 
 class JobSteps:
-    def __init__(self, store: Store, records: JobRecords, lease_s: float) -> None:
+    def __init__(self, store: Store, records: JobRecords, revoked: RevokedKeys, lease_s: float) -> None:
         self._store = store
         self._records = records
+        self._revoked = revoked
         self._lease_s = lease_s
 
     def of(self, parent: str, state: State | None = None) -> Iterator[Job]:
@@ -43,7 +45,9 @@ class JobSteps:
         def step(job: Job, now: float) -> Job:
             ready = fairness.let_in(job, now)
             claimed = jobs.claim(ready, ready.dispatch_seq, owner, now, self._lease_s)
-            return job if claimed is ready else claimed
+            if claimed is ready:
+                return job
+            return jobs.revoke(job, now) if self._revoked.end_waiting(job, now) else claimed
 
         change = self._records.change(job_id, step)
         return change.after if change and change.made and change.after.state is State.RUNNING else None

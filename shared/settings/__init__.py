@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from shared.settings.jobs import Jobs
+from shared.settings.jobs import Jobs, RevokedWork
 from shared.settings.knob import SettingsError, parse
 from shared.settings.limits import Limits
 from shared.settings.process import Process
@@ -17,8 +17,8 @@ from shared.settings.services import IdentitySource, QueueKind, SecretSource, Se
 from shared.settings.worker import Worker
 
 __all__ = [
-    "SUBJECTS", "IdentitySource", "QueueKind", "SecretSource", "Settings", "SettingsError", "StateKeeper", "TokenCheck",
-    "child_environment", "environment",
+    "SUBJECTS", "IdentitySource", "QueueKind", "RevokedWork", "SecretSource", "Settings", "SettingsError",
+    "StateKeeper", "TokenCheck", "child_environment", "environment",
 ]  # fmt: skip
 PASSED_ON = frozenset(
     {"PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SHELL", "TERM", "HOSTNAME", "VIRTUAL_ENV"}

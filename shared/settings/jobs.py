@@ -1,6 +1,14 @@
 from dataclasses import dataclass
+from enum import StrEnum
 
 from shared.settings.knob import knob
+
+
+class RevokedWork(StrEnum):
+    """What becomes of the work of a key that is revoked."""
+
+    CANCEL = "cancel"
+    FINISH = "finish"
 
 
 @dataclass(frozen=True)
@@ -12,6 +20,12 @@ class Jobs:
     )
     job_timeout_s: float = knob(
         1500.0, "OMNI_JOB_TIMEOUT_S", "Longest run of one job, and the default of `timeout_s`.", unit="s", least=1
+    )
+    revoked_work: RevokedWork = knob(
+        RevokedWork.CANCEL,
+        "OMNI_REVOKED_WORK",
+        "What becomes of jobs and batches whose key is revoked: `cancel`, since a key is revoked because it leaked or "
+        "its owner has to stop; or `finish`.",
     )
     tenant_jobs: int = knob(
         0,

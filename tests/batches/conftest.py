@@ -67,8 +67,9 @@ class World:
         """A batch of a file with these lines, as it stands before any worker has seen it."""
         content = lines if isinstance(lines, bytes) else "\n".join(map(json.dumps, lines)).encode()
         file = self.files.create(FileTerms(tenant, "k", "batch", "in.jsonl"), iter([content]))
+        key_id = changes.pop("key_id", "k")
         order = {"models": None, "endpoint": CHAT, "metadata": {}, "output_lifetime_s": 86400.0} | changes
-        return self.batches.create(BatchOrder(tenant=tenant, key_id="k", weight=4, input_file_id=file.id, **order))
+        return self.batches.create(BatchOrder(tenant=tenant, key_id=key_id, weight=4, input_file_id=file.id, **order))
 
     def runner(self) -> BatchRunner:
         """A worker process, as far as one can be had in this one."""

@@ -96,7 +96,9 @@ class BreakableQueue(SqliteQueue):
 class Bench:
     """Everything that jobs are made of, and short ways to use it."""
 
-    def __init__(self, folder: Path, tenant_jobs: int = 100_000, store: Callable[[Clock], Store] | None = None) -> None:
+    def __init__(
+        self, folder: Path, tenant_jobs: int = 100_000, store: Callable[[Clock], Store] | None = None, **settings: Any
+    ) -> None:
         self.clock = FakeClock()
         self.store = CountingStore(store(self.clock) if store else SqliteStore(folder / "omni.db", self.clock))
         self.queue = BreakableQueue(folder / "queue.db", self.clock)
@@ -107,7 +109,7 @@ class Bench:
             self.queue,
             self.blobs,
             self.clock,
-            Settings(lease_s=LEASE_S, worker_url="http://worker", tenant_jobs=tenant_jobs),
+            Settings(lease_s=LEASE_S, worker_url="http://worker", tenant_jobs=tenant_jobs, **settings),
             token=lambda size: f"{next(numbers):0{size * 2}x}",
             random=lambda: 0.0,
         )

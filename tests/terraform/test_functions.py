@@ -9,7 +9,7 @@ from shared import manifest
 from tests.terraform.program import Plan, Resource
 
 FUNCTIONS = [route for route in manifest.load() if route.kind not in {"inference", "stream"}]
-OF_JOBS = {route.name for route in FUNCTIONS if route.scope in {"jobs", "system"}}
+OF_JOBS = {route.name for route in FUNCTIONS if route.scope in {"jobs", "system"}} | {"keys_revoke"}
 HANDLERS = Path(__file__).parent.parent.parent / "functions" / "routes"
 CHECKING = {"API_KEYS", "OMNI_KEY_PEPPER"}
 DIRECT = {"models_list", "models_get", "jobs_create"}

@@ -9,13 +9,14 @@ from jobs.ml_worker.tasks import Done, Report
 from shared.batches.assembly import Assembly
 from shared.batches.batches import CHUNK, Batches
 from shared.batches.parts import Parts
-from shared.core.batches import Batch, Chunk, Status
+from shared.core.batches import KEY_REVOKED, Batch, Chunk, Status
 from shared.files.files import BATCH_OUTPUT, Files, FileTerms, StoredFile
 from shared.jobs.jobs import Jobs
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 
 CANCELLED = ("batch_cancelled", "The batch was cancelled before this request was executed.")
+REVOKED = ("key_revoked", "The key that made the batch was revoked before this request was executed.")
 EXPIRED = ("batch_expired", "This request could not be executed before the completion window expired.")
 EXHAUSTED = ("attempts_exhausted", "This request could not be executed; the workers that tried it ended.")
 
@@ -56,7 +57,7 @@ class BatchFinish:
     def _why(self, batch: Batch) -> tuple[str, str]:
         """Code and message for lines that never got to run."""
         if batch.status is Status.CANCELLING:
-            return CANCELLED
+            return REVOKED if KEY_REVOKED in batch.mistakes else CANCELLED
         return EXPIRED if self._clock.now() >= batch.expires_at else EXHAUSTED
 
 
