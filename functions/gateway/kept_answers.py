@@ -85,6 +85,8 @@ class KeptAnswers:
     def keep(self, question: Question, reply: Reply, usage: dict[str, int] | None) -> None:
         """Keeps an answer if the model finished it. `usage` is for one that does not tell it."""
         streamed = dict(reply.headers).get("content-type", "").startswith(EVENTS)
+        if not streamed and len(reply.body) > MOST_KEPT_BYTES:  # before it is decoded
+            return
         answer = completion.from_stream(reply.body) if streamed else completion.from_whole(reply.body)
         if reply.status != 200 or answer is None:
             return

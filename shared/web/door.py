@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.core.addresses import client_address
+from shared.core.addresses import Address, client_address
 from shared.core.errors import OmniError, Unauthenticated, Unavailable
 from shared.core.keys import Caller, Scope
 from shared.core.quota import Ticket
@@ -84,18 +84,18 @@ class Door:
             return _entry(verified)
         if self._internal:
             raise Unauthenticated("This address is behind the gateway and needs a signed caller.")
-        caller = self._identify(headers, peer)
-        return Entry(caller, self._admit(caller))
-
-    def _identify(self, headers: Mapping[str, str], peer: str) -> Caller:
         address = client_address(peer, headers.get("x-forwarded-for", ""), self._trusted_proxies)
+        caller = self._identify(headers, address)
+        entry = Entry(caller, self._admit(caller))
+        require_network(caller, lambda: address)  # a refusal counts, too
+        return entry
+
+    def _identify(self, headers: Mapping[str, str], address: Address | None) -> Caller:
         try:
             key = presented_key(headers.get("authorization", ""), headers.get("x-api-key", ""))
-            caller = self._authenticator.authenticate(key)
+            return self._authenticator.authenticate(key)
         except Unauthenticated as refusal:
             raise self._guesses.answer(refusal, address) from None
-        require_network(caller, lambda: address)
-        return caller
 
     def _admit(self, caller: Caller) -> list[tuple[str, str]]:
         """Counts one request, and tells where the caller stands.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from shared.core.keys import SYSTEM
+from shared.core.keys import SYSTEM, Tier
 from shared.keys.caller_token import HEADER
 from tests.managed_keys import KeyOffice
 from tests.routes.conftest import ACME, Routes, problem
@@ -112,6 +112,12 @@ def test_403_facing_the_public_from_a_network_that_the_key_may_not_come_from(pub
         assert public_routes.call("GET", "/v1/models", headers={"x-api-key": key}).status_code == status
     forged = {"x-api-key": key, "x-forwarded-for": "203.0.113.7"}
     assert public_routes.call("GET", "/v1/models", headers=forged).status_code == 403
+
+
+def test_429_facing_the_public_after_too_many_requests_from_there(public_routes: Routes) -> None:
+    _, key = KeyOffice(public_routes.ports.store).new(ips=("203.0.113.0/24",), tier=Tier.FREE)
+    statuses = [public_routes.call("GET", "/v1/models", headers={"x-api-key": key}).status_code for _ in range(11)]
+    assert statuses == [403] * 10 + [429]
 
 
 def test_facing_the_public_metrics_need_an_admin_key(public_routes: Routes) -> None:
