@@ -7,7 +7,7 @@ from shared.core.errors import InvalidRequest
 
 CODE = "context_length_exceeded"
 OPENING = "This model's maximum context length"
-TELLING = re.compile(
+SIGNS = re.compile(
     r"exceed_context_size|context_length_exceeded|maximum context length|available context size|model's context length"
     r"|prompt is too long|input token count .* exceeds|maximum number of tokens allowed|max_new_tokens.* must be <=",
     re.DOTALL,
@@ -24,7 +24,7 @@ USED = re.compile(
 
 
 def too_long(most: int, used: int | None, field: str) -> InvalidRequest:
-    """`used` are the tokens of the request's field; None: more than `most`, nobody has counted how many."""
+    """`used` are the tokens of the request's field; None: more than `most`, not counted."""
     has = f"more than {most}" if used is None else used
     message = f"{OPENING} is {most} tokens. However, your {field} resulted in {has} tokens. "
     return InvalidRequest(message + f"Please reduce the length of the {field}.", param=field, code=CODE)
@@ -32,14 +32,14 @@ def too_long(most: int, used: int | None, field: str) -> InvalidRequest:
 
 def recognised(refusal: Any, field: str) -> InvalidRequest | None:
     """The error for a server's error object, or its text, if it says that the prompt is too long."""
-    told = refusal if isinstance(refusal, dict) else {"message": refusal}
-    message = told.get("message")
+    error = refusal if isinstance(refusal, dict) else {"message": refusal}
+    message = error.get("message")
     text = message if isinstance(message, str) else ""
-    if told.get("code") != CODE and not TELLING.search(f"{told.get('type')} {text[:2000]}"):
+    if error.get("code") != CODE and not SIGNS.search(f"{error.get('type')} {text[:2000]}"):
         return None
     if text.startswith(OPENING):
         return InvalidRequest(text, param=field, code=CODE)
-    most, used = _count(told.get("n_ctx"), LIMIT, text), _count(told.get("n_prompt_tokens"), USED, text)
+    most, used = _count(error.get("n_ctx"), LIMIT, text), _count(error.get("n_prompt_tokens"), USED, text)
     if most is None:
         return InvalidRequest(f"{OPENING} is exceeded. {text}".strip(), param=field, code=CODE)
     return too_long(most, used if used is not None and used >= most else None, field)

@@ -49,8 +49,8 @@ DELTAS: dict[str, list[dict[str, Any]]] = {
 def test_a_client_puts_the_same_calls_together(tmp_path: Path, deltas: list[dict[str, Any]], finish: str) -> None:
     app = Application(tmp_path, FakeEngine(Running("http://engine", 4096, events_are_plain=False)))
     common: Any = {"created": 5, "object": "chat.completion.chunk"}
-    told = [*(chunk(delta, **common) for delta in deltas), chunk({}, finish, **common), sse.LAST]
-    app.answers(lambda request: FakeResponse.stream(*told) if b"messages" in request.body else NONE)
+    events = [*(chunk(delta, **common) for delta in deltas), chunk({}, finish, **common), sse.LAST]
+    app.answers(lambda request: FakeResponse.stream(*events) if b"messages" in request.body else NONE)
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
     streamed = app.chat(stream=True, tools=TOOLS).content
     for payload in sse.payloads(streamed):

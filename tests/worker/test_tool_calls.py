@@ -1,4 +1,4 @@
-"""Tool calls by engines that know no tools: read out of the text while it comes, and told as OpenAI tells them."""
+"""Tool calls by engines that know no tools: read out of the text while it comes, and streamed as OpenAI does."""
 
 import json
 from pathlib import Path
@@ -111,7 +111,7 @@ def test_a_call_that_is_cut_off_is_told_as_far_as_it_came(
     [
         ("It is noon.", "It is noon.", []),
         ("\n\nIt is {noon} <b>here</b>.", "\n\nIt is {noon} <b>here</b>.", []),
-        ('{"name": "nobody", "arguments": {}}', '{"name": "nobody", "arguments": {}}', []),
+        ('{"name": "unknown", "arguments": {}}', '{"name": "unknown", "arguments": {}}', []),
         ('{"name": 5}', '{"name": 5}', []),
         ("a < b, <tool> <tool_cal", "a < b, <tool> <tool_cal", []),
         ("  ", "  ", []),
@@ -179,8 +179,8 @@ def test_the_model_is_told_of_the_functions_and_what_came_of_its_calls(tmp_path:
     assert [message["role"] for message in asked["messages"]] == ["system", "user", "assistant", "user"]
     system, _, called, results = (json.dumps(message["content"]) for message in asked["messages"])
     assert "Be brief." in system
-    for told in ("get_time", "stop_all", "Stops.", "zone", "<tool_call>"):
-        assert told in system
+    for part in ("get_time", "stop_all", "Stops.", "zone", "<tool_call>"):
+        assert part in system
     assert "CET" in called
     assert "12:00" in results
     assert "13:00" in results

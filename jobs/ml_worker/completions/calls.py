@@ -1,4 +1,4 @@
-"""Tool calls out of a model's text, for engines that read none themselves: told as OpenAI does, while they are made.
+"""Reads tool calls out of a model's text, for engines that read none themselves, and streams them as OpenAI does.
 
 A call is `{"name": "…", "arguments": {…}}`, at the beginning of the answer or inside `<tool_call>` anywhere. Text that
 is none goes on as text; only as much is held back as could still become a call.
@@ -19,7 +19,7 @@ BLANKS = " \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """Which calls an answer may hold, and how it is told that it does."""
+    """Which calls an answer may hold, and how it ends when it does."""
 
     names: tuple[str, ...]
     finish_reason: str = "tool_calls"
@@ -32,7 +32,7 @@ class Calling:
 
     @property
     def is_native(self) -> bool:
-        """Whether the engine's own events tell them as they have to be told."""
+        """Whether the engine's own events can go to the caller as they are."""
         return not self.in_text and self.several and self.finish_reason == "tool_calls"
 
 
@@ -54,8 +54,8 @@ async def read(parts: AsyncGenerator[Event], calling: Calling, call_id: Callable
             if not deltas:
                 yield part | {"choices": []}  # held back, but generated
             for number, delta in enumerate(deltas):
-                told = {"delta": delta, "finish_reason": reason if number == len(deltas) - 1 else None}
-                yield part | {"choices": [choice | told | ({"logprobs": None} if number else {})]}
+                changes = {"delta": delta, "finish_reason": reason if number == len(deltas) - 1 else None}
+                yield part | {"choices": [choice | changes | ({"logprobs": None} if number else {})]}
 
 
 def _without_text(delta: Delta, calling: Calling) -> Delta:

@@ -1,5 +1,5 @@
-"""Tool calls that an engine tells itself, as OpenAI tells them: servers leave out the index (Ollama), repeat what only
-the first part has to say, or say null instead (SGLang). Clients add up whatever stands there."""
+"""An engine's own tool calls in OpenAI's form: servers leave out the index (Ollama), repeat what belongs into the first
+part, or write null instead (SGLang). Clients add up whatever stands there."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ class NativeCalls:
         self._several = several
 
     def parts(self, calls: list[Call]) -> list[Call]:
-        """The parts of calls in one delta. Only the first is told where several are not wanted."""
+        """The parts of calls in one delta; of the first call only, where several are not wanted."""
         parts = [self._part(call) for call in calls]
         return [part for part in parts if self._several or part["index"] == 0]
 

@@ -27,7 +27,7 @@ def _but(*allowed: Any) -> Callable[[Any], bool]:
 
 DONE = Parameter("done")
 BY_ENGINE = Parameter("done; checked again by the engine")
-NO_EFFECT = Parameter("taken: it tells of the caller, and changes no answer")
+NO_EFFECT = Parameter("accepted: it identifies the caller and changes no answer")
 REFUSED = Parameter("refused", _always)
 
 SHARED: Mapping[str, Parameter] = MappingProxyType(
@@ -73,7 +73,7 @@ CHAT: Mapping[str, Parameter] = MappingProxyType(
         "prediction": REFUSED,
         "web_search_options": REFUSED,
         "verbosity": Parameter("`medium` done, others refused", _but("medium")),
-        "prompt_cache_key": Parameter("taken: prompts are cached without it"),
+        "prompt_cache_key": Parameter("accepted: prompts are cached without it"),
         "prompt_cache_options": REFUSED,
         "prompt_cache_retention": Parameter("`in_memory` done, others refused", _but("in_memory", "in-memory")),
         "safety_identifier": NO_EFFECT,

@@ -54,7 +54,7 @@ class Plan:
     null_usage: bool = False
     """Whether the parts of a stream say that the usage comes later, as the caller has asked for it."""
     service_tier: str | None = None
-    """Told in the answer when it was asked for."""
+    """Stated in the answer when the caller asked for one."""
     field_of_format: str = "response_format"
     """Which field of the caller's request the engine's `response_format` was made of."""
 

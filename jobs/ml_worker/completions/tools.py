@@ -55,7 +55,7 @@ def apply(given: dict[str, Any], running: Running) -> Calling | None:
 
 
 def _describe(given: dict[str, Any], functions: list[dict[str, Any]], *, demanded: bool) -> None:
-    """Tells a model of functions whose template cannot, and constrains what it answers where something is demanded."""
+    """Describes the functions where the template cannot, and constrains an answer of which something is demanded."""
     given.pop("parallel_tool_calls", None)
     wanted = given.get("response_format") or {"type": "text"}
     is_free = wanted["type"] == "text" and not demanded
