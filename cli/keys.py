@@ -57,7 +57,9 @@ def command() -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--tenant", help="Whose usage and jobs the key's requests are.")
+@click.option(
+    "--tenant", help="Whose usage and jobs the key's requests are; another than yours needs the scope platform_admin."
+)
 @click.option("--tier", type=click.Choice(TIERS), help="How much the key may use.")
 @click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="What it may do; may be repeated.")
 @click.option("--requests-per-minute", type=click.IntRange(min=0), help="Instead of the tier's limit; 0: no limit.")
@@ -180,7 +182,7 @@ def rotate(client: Client, key_id: str, overlap: int) -> Answer:
 @shown_by(show_revoked)
 @connected
 def revoke(client: Client, key_id: str) -> Answer:
-    """Revokes a key; it stops working everywhere within 5 s.
+    """Revokes a key; it stops working everywhere within 5 s, and its jobs and batches end.
 
     \b
     Example:

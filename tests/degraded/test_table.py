@@ -6,6 +6,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,10 @@ Row = Mapping[str, str]
 
 
 def rows() -> list[Row]:
-    lines = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")]
-    heading, _, *body = ([cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines)
+    """Of the page's first table."""
+    lines = dropwhile(lambda line: not line.startswith("| "), DOCUMENT.read_text().splitlines())
+    table = takewhile(lambda line: line.startswith("| "), lines)
+    heading, _, *body = ([cell.strip() for cell in line.strip("| ").split(" | ")] for line in table)
     return [dict(zip(heading, cells, strict=True)) for cells in body]
 
 
