@@ -1,6 +1,5 @@
 """An upstream's answer on its way to the caller: whole, or part by part as it arrives."""
 
-import re
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,7 +31,8 @@ PASSED_BACK = (
 )
 
 
-EVENT_END = re.compile(rb"(?<=[^{])}(\r?\n\r?\n)")
+NULL_USAGE = [(b"}" + end, b',"usage":null}' + end) for end in (b"\n\n", b"\r\n\r\n")]
+"""How an object at the end of an event ends, without usage and with it."""
 MOST_WHOLE_BYTES = 1024 * 1024
 PIECE_BYTES = 8 * 1024
 """Of a file on its way to its caller: small enough to tell how fast the caller reads."""
@@ -181,7 +181,10 @@ def _completed(exchange: Exchange, block: bytes) -> bytes:
     """Events without usage, for a caller who has asked for it: OpenAI's say so."""
     if not (exchange.asked and exchange.asked.wants_usage) or b'"error"' in block:
         return block
-    return EVENT_END.sub(rb',"usage":null}\1', block)
+    for end, with_usage in NULL_USAGE:
+        if b"{" + end not in block:
+            block = block.replace(end, with_usage)
+    return block
 
 
 def _noted(exchange: Exchange, block: bytes) -> tuple[bytes, bytes]:

@@ -115,3 +115,11 @@ def test_a_count_that_was_guessed_is_not_kept_as_if_it_was_told(world: World) ->
     world.chat(stream=True, temperature=0)
     whole = world.chat(temperature=0, **ASKING)
     assert whole.headers["x-omni-cache"] == "miss"
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_parts_say_that_the_usage_comes_later_however_their_lines_end(world: World, end: bytes) -> None:
+    stream = b"".join([*STREAM, DONE]).replace(b"\n\n", end)
+    world.answers(lambda _: FakeResponse.stream(b"data: {}" + end, stream))
+    parts = events(world.chat(**ASKING).content.replace(b"\r\n", b"\n"))
+    assert [part.get("usage", "none") for part in parts] == ["none", *[None] * len(STREAM)]
