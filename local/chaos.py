@@ -52,6 +52,7 @@ class Chaos:
         }
         self._settings = Settings.load({**environment, **settings})
         self._ports = Ports(self._settings)
+        self.store = self._ports.store
         self._chance = random.Random(seed)  # noqa: S311 (a seed has to give the same run again)
         self._folder = folder
         audited = AuditedStore(self._ports.store, folder, Mortality(folder, "", 0))
@@ -99,6 +100,7 @@ class Chaos:
             self.retry_failed()
         self.rounds.run_all()
         self.rounds.run_all()
+        self.recoveries.look()
 
     def create(self, max_attempts: int = 20, timeout_s: float = 60.0, tenant: str = TENANT, **given: object) -> str:
         webhook = {"url": "https://example.org/hook", "events": None}

@@ -1,14 +1,21 @@
 """Row 15: random operations and faults, in any order."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from shared.core.budgets import Budget, day_of
 from shared.core.errors import Conflict, Unavailable
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Stopped, Succeeded
+from shared.core.pricing import PICO_IN_NANO, Price
+from shared.jobs.charges import Terms
+from shared.jobs.jobs import RetryOrder
+from shared.money.ledgers import Ledgers
+from shared.money.policy import Applies
 from tests.chaos.conftest import MakeBench
 from tests.jobs.conftest import LEASE_S, Bench
 
@@ -20,6 +27,10 @@ OUTCOMES: dict[str, Outcome] = {
     "released": Released(),
 }
 ANY = st.integers(0, 1000)
+MOST = 3
+TERMS = Terms(Price(request=PICO_IN_NANO), MOST, (Applies("key:k", Budget(monthly=10**9)),))
+"""A job that succeeds costs one."""
+RETRY = RetryOrder("k", 4, "retried", TERMS)
 
 
 class JobLives(RuleBasedStateMachine):
@@ -34,7 +45,7 @@ class JobLives(RuleBasedStateMachine):
 
     @rule(max_attempts=st.integers(1, 3))
     def create(self, max_attempts: int) -> None:
-        job = self.bench.create(max_attempts=max_attempts)
+        job = self.bench.create(max_attempts=max_attempts, terms=TERMS)
         self.known[job.id] = job
 
     @precondition(lambda self: self.known)
@@ -69,6 +80,17 @@ class JobLives(RuleBasedStateMachine):
         except Conflict:
             return
 
+    @precondition(lambda self: self.known)
+    @rule(number=ANY, loses_answer=st.booleans())
+    def retry(self, number: int, *, loses_answer: bool) -> None:
+        self.lose(loses_answer)
+        job = self.any_job(number)
+        with suppress(Conflict, Unavailable):
+            self.bench.jobs.retry("acme", job.id, RETRY)
+        self.bench.store._store.answers_to_lose = 0  # type: ignore[attr-defined]
+        if job.can_be_replayed:
+            self.known[job.id] = self.bench.now(job)
+
     @rule(seconds=st.sampled_from([1.0, LEASE_S, 700.0]))
     def time_passes(self, seconds: float) -> None:
         self.bench.clock.advance(seconds)
@@ -96,6 +118,15 @@ class JobLives(RuleBasedStateMachine):
             succeeded += now.state == "succeeded"
             self.known[now.id] = now
         assert charged == succeeded, "what is charged is what succeeded"
+        spent, reserved = self.ledger()
+        assert spent == succeeded, "the ledger has what succeeded"
+        assert reserved == MOST * sum(not job.state.is_final for job in self.known.values()), "and what may still cost"
+
+    def ledger(self) -> tuple[int, int]:
+        """What was spent, and what is reserved: as the days go by, in more than one month."""
+        months = {"2027-01", "2027-02", day_of(self.bench.clock.now())[:7]}
+        found = [Ledgers(self.bench.store).get("key:k", month) for month in months]
+        return sum(each.month_spent for each in found), sum(sum(each.reserved.values()) for each in found)
 
 
 @pytest.mark.timeout(300)
