@@ -13,12 +13,13 @@ from shared.surfaces.usage import NOT_JSON, NOTHING, Usage, read
 from shared.web import sse
 
 BYTES_PER_TOKEN = 4
-_GENERATED = re.compile(
+_TEXT_BEGINS = re.compile(
     rb'"(?:content|text|arguments|reasoning|reasoning_content|thinking|refusal|transcript)"\s*:\s*"'
-    rb'((?:[^"\\]++|\\.)*+)',
-    re.DOTALL,
 )
 """Texts of answers, tool calls and thoughts."""
+_IN_TEXT = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+PIECE_BYTES = 64 * 1024
+"""Of a text that are looked at in one go, in which no other thread gets its turn."""
 
 
 NULL = msgspec.Raw(b"null")
@@ -192,7 +193,18 @@ class AnswerTally:
 
 def generated_bytes(content: bytes) -> int:
     """Of all texts that the model generated, as UTF-8."""
-    return sum(map(_length, _GENERATED.findall(content)))
+    found, at = 0, 0
+    while begins := _TEXT_BEGINS.search(content, at):
+        at = _end_of_text(content, begins.end())
+        found += _length(content[begins.end() : at])
+    return found
+
+
+def _end_of_text(content: bytes, at: int) -> int:
+    """Where the text that goes on at `at` has its quote, or the content its end."""
+    while (piece := _IN_TEXT.match(content, at, at + PIECE_BYTES)) and piece.end() > at:
+        at = piece.end()
+    return at
 
 
 def _length(text: bytes) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.surfaces.tally import AnswerTally
+from shared.surfaces.tally import PIECE_BYTES, AnswerTally, generated_bytes
 from shared.surfaces.usage import Usage
 from tests.gateway.answers import DONE, STREAM, USAGE, event
 
@@ -92,3 +92,10 @@ def test_at_the_end_the_last_report_counts_unless_most_came_after_it() -> None:
     assert tally.final_output == 7
     tally.take(event({"content": "word " * 80}))
     assert tally.final_output == 100
+
+
+@pytest.mark.parametrize("before", range(PIECE_BYTES - 4, PIECE_BYTES + 3))
+@pytest.mark.parametrize("special", [b'\\"', b"\\\\", "é".encode()])
+def test_a_text_across_the_edge_of_a_piece_is_counted_whole(special: bytes, before: int) -> None:
+    text = b"x" * before + special + b"x" * 10
+    assert generated_bytes(b'{"content": "%b", "name": "other"}' % text) == len(json.loads(b'"%b"' % text).encode())
