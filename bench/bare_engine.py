@@ -1,4 +1,5 @@
-"""The worker's engine alone: `python -m bench.bare_engine` prints its address once the model is loaded."""
+"""The worker's engine alone: `python -m bench.bare_engine` prints the headers that it asks for and its address, once
+the model is loaded."""
 
 import asyncio
 
@@ -9,6 +10,8 @@ from shared.settings import Settings
 async def main() -> None:
     engine = LlamaCpp(Settings.load())
     started = await engine.start()
+    for name, value in started.headers:
+        print(f"{name}: {value}")
     print(started.base_url, flush=True)
     await engine.ended()
 

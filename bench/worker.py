@@ -10,6 +10,7 @@ rounds.
 import argparse
 import itertools
 import json
+import re
 import sys
 import tempfile
 import time
@@ -86,11 +87,17 @@ def _started(environment: dict[str, str], scratch: Path) -> Iterator[tuple[list[
         until_ready(worker_server, "/ready")
         until_ready(gateway_server, "/ready")
         sources = [
-            Source(ENGINE, engine.port, CHAT, dict),
+            _engine_source(engine),
             _worker_source(worker, environment),
             _gateway_source(gateway, environment),
         ]
         yield sources, [engine, worker_server, gateway_server]
+
+
+def _engine_source(engine: Server) -> Source:
+    port = engine.port  # with its address the headers that it asks for are printed
+    headers = dict(re.findall(r"^([a-z-]+): (Bearer \S+)$", engine.log.read_text(), re.MULTILINE))
+    return Source(ENGINE, port, CHAT, lambda: headers)
 
 
 def _worker_source(worker: Program, environment: dict[str, str]) -> Source:
