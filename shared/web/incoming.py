@@ -12,8 +12,10 @@ from shared.manifest import Route
 from shared.ports.blobs import PART_BYTES
 
 PAGE_SIZE = re.compile(r"[0-9]{1,5}")
-REQUEST_ID = re.compile(r"(?!omni_)[A-Za-z0-9_.-]{1,128}")
-"""A managed key in the wrong header is none: it would be logged, and told to upstreams."""
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+OF_A_KEY = re.compile(r"omni_|\b(free|basic|premium|prod|master)-key-")
+WORD = re.compile(r"[A-Za-z0-9]+")
+SHORTEST_SECRET = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,17 @@ class Incoming:
 
 
 def request_id(given: str, random_bits: Callable[[int], int] = random.getrandbits) -> str:
-    """The caller's own request id when it is well-formed (1 to 128 of A-Z a-z 0-9 _ . -) and no key, else a new one."""
-    return given if REQUEST_ID.fullmatch(given) else f"req_{random_bits(96):024x}"
+    """The caller's own request id when it is well-formed (1 to 128 of A-Z a-z 0-9 _ . -) and looks like no secret, else
+    a new one."""
+    is_fine = REQUEST_ID.fullmatch(given) and not OF_A_KEY.search(given) and not _has_secret(given)
+    return given if is_fine else f"req_{random_bits(96):024x}"
+
+
+def _has_secret(given: str) -> bool:
+    """Whether it has what a key or a part of one looks like: it would be logged, and told to upstreams. A long word of
+    digits and letters in both cases is no UUID, no ULID, no hexadecimal number and nothing that a person writes."""
+    long_words = (word for word in WORD.findall(given) if len(word) >= SHORTEST_SECRET)
+    return any(all(re.search(kind, word) for kind in ("[a-z]", "[A-Z]", "[0-9]")) for word in long_words)
 
 
 def check_query(route: Route, query: Mapping[str, str]) -> None:

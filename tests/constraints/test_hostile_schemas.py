@@ -68,6 +68,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a thousand groups": (pattern("(" * 1000 + "a" + ")" * 1000), "schema_too_complex"),
     "a thousand stars": (pattern("a" + "*" * 1000), "invalid_schema"),
     "an unmatched bracket": (pattern("^((((("), "invalid_schema"),
+    "an unmatched bracket before an anchor": (pattern("^((((($"), "invalid_schema"),
+    "lookahead that is not closed": (pattern("(?=a"), "invalid_schema"),
     "an unfinished set": (pattern("^[a-"), "invalid_schema"),
     "a set upside down": (pattern("^[z-a]$"), "invalid_schema"),
     "an unfinished escape": (pattern("^a\\"), "invalid_schema"),

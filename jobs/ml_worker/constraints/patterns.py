@@ -3,6 +3,7 @@
 What finite automata cannot do (lookaround, back references, word boundaries) is Unsupported.
 """
 
+import re
 from dataclasses import dataclass
 
 from jobs.ml_worker.constraints import characters
@@ -56,6 +57,22 @@ def parse(text: str) -> Pattern:
 
 def literal(text: str) -> Pattern:
     return Sequence(tuple(One(((ord(each), ord(each)),)) for each in text))
+
+
+def require_balance(text: str) -> None:
+    """SchemaRefused for a pattern whose groups or sets are not closed, whatever else is in it."""
+    depth, in_set = 0, False
+    for sign in re.sub(r"\\.", "", text, flags=re.DOTALL):
+        if in_set:
+            in_set = sign != "]"
+        elif sign == "[":
+            in_set = True
+        else:
+            depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            break
+    if depth or in_set or re.search(r"(?<!\\)(\\\\)*\\$", text):
+        raise SchemaRefused("the pattern has an unmatched bracket, or ends too early")
 
 
 class _Reader:

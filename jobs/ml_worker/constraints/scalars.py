@@ -52,6 +52,7 @@ class Scalars:
         try:
             return patterns.parse(given)
         except Unsupported as unsupported:
+            patterns.require_balance(given)
             self._reading.leave_out(path, "pattern", f"'pattern': {unsupported}")
             return None
 
