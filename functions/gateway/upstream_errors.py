@@ -21,7 +21,7 @@ from shared.ports.upstream import Response
 from shared.surfaces.usage import NOT_JSON
 
 MOST_BYTES = 64 * 1024
-"""What stands behind it in a refusal is of no use to anybody."""
+"""Of a refusal; the rest is not read."""
 REFUSED = frozenset({400, 413, 422})
 """How servers refuse a request because of what is in it."""
 BY_STATUS: dict[int, type[OmniError]] = {

@@ -23,7 +23,7 @@ class Failure(Enum):
     NONE = "none"
     """Nothing: it is busy, has a model to load, or refuses what the caller did wrong."""
     UNREACHABLE = "unreachable"
-    """No connection was made, whoever asked."""
+    """No connection was made, which says the same for every caller."""
     OVERLOADED = "overloaded"
     """It says that it did not run the request (503)."""
     BAD_GATEWAY = "bad_gateway"

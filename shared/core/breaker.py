@@ -1,7 +1,7 @@
-"""A circuit breaker for one upstream: while it fails whoever asks, it is left alone.
+"""A circuit breaker for one upstream: while it fails for every caller, it is left alone.
 
 Closed, it lets everything through. What opens it is five failures without a success between them that speak of the
-upstream. That it cannot be reached does, whoever asked. A request that failed there may itself be the reason, so each
+upstream. A failed connection does, whoever the caller is. A request that failed there may itself be the reason, so each
 body counts once, and each tenant three times at most: no tenant alone, and no body alone, shuts an upstream for the
 others. Then nothing goes there until the pause is over, when a single request may probe. Success closes it; failure
 opens it again for twice as long, up to a minute, unless the probe is of the tenant whose probe failed last: then the

@@ -1,4 +1,4 @@
-"""An amount that all share, of which nobody takes more than a part."""
+"""A pool that holders share, each up to its part."""
 
 from collections import Counter
 from dataclasses import dataclass, field

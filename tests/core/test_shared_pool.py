@@ -1,4 +1,4 @@
-"""What all share is never overdrawn, and nobody takes all of it."""
+"""A shared pool is never overdrawn, and no holder takes all of it."""
 
 from hypothesis import given
 from hypothesis import strategies as st

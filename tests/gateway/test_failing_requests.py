@@ -1,4 +1,4 @@
-"""A request that makes the model's server fail hurts nobody but its caller, and is not run again and again."""
+"""A request that makes the model's server fail hurts only its own caller, and is not run again and again."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the connections of a process may take of it, before anybody knows who their callers are."""
+"""What the connections of a process may take of it, before their callers are known."""
 
 import asyncio
 import resource
@@ -133,7 +133,7 @@ class BoundedConnection(asyncio.BufferedProtocol):
 
     @staticmethod
     def _bound_unsent(transport: asyncio.Transport) -> None:
-        """The kernel would take megabytes of an answer that nobody reads."""
+        """The kernel would buffer megabytes of an unread answer."""
         transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
         connection = transport.get_extra_info("socket")
         if hasattr(socket, "TCP_NOTSENT_LOWAT") and connection and connection.family != socket.AF_UNIX:
