@@ -31,7 +31,7 @@ resource "google_cloud_run_v2_service" "worker" {
   template {
     service_account                  = google_service_account.this["worker"].email
     timeout                          = "1740s" # a job's 25 min < these 29 < the 30 for which Cloud Tasks listens
-    max_instance_request_concurrency = min(1000, 3 * var.worker_size.slots) # tenants take turns in the worker, not in front of it
+    max_instance_request_concurrency = min(1000, 3 * var.worker_size.slots)
     gpu_zonal_redundancy_disabled    = local.with_gpu ? true : null
     execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
 
