@@ -163,6 +163,27 @@ def test_a_file_that_is_sent_breaks_off_with_nothing_added(tmp_path: Path) -> No
     asyncio.run(run())
 
 
+class HalfSent(Call):
+    """Sends a part of its body and holds the rest."""
+
+    async def _receive(self) -> dict[str, Any]:
+        message = await super()._receive()
+        return message | {"more_body": True} if message["type"] == "http.request" else message
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/chat/completions"], ids=["an upload", "a body that is held whole"])
+def test_a_body_that_is_still_arriving_is_refused(tmp_path: Path, path: str) -> None:
+    async def run() -> None:
+        async with scene(tmp_path, lambda _: FakeResponse(200, [b"{", b"}"])) as running:
+            call = HalfSent(running.world, key=running.key, path=path)
+            await until(lambda: call._has_asked or running.upstream.requests, "the body is asked for")
+            running.change(revoke)
+            await call.done()
+            assert (call.status, last_error(call)["code"]) == (401, "invalid_api_key")
+
+    asyncio.run(run())
+
+
 def test_events_of_a_job_end_with_an_error(tmp_path: Path) -> None:
     async def run() -> None:
         world = JobWorld(tmp_path)
