@@ -174,7 +174,8 @@ class HalfSent(Call):
 @pytest.mark.parametrize("path", ["/v1/files", "/v1/chat/completions"], ids=["an upload", "a body that is held whole"])
 def test_a_body_that_is_still_arriving_is_refused(tmp_path: Path, path: str) -> None:
     async def run() -> None:
-        async with scene(tmp_path, lambda _: FakeResponse(200, [b"{", b"}"])) as running:
+        headers = [("content-type", "application/json"), ("content-length", "2")]
+        async with scene(tmp_path, lambda _: FakeResponse(200, [b"{", b"}"], headers)) as running:
             call = HalfSent(running.world, key=running.key, path=path)
             await until(lambda: call._has_asked or running.upstream.requests, "the body is asked for")
             running.change(revoke)
