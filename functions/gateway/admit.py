@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.leasing import Leasing
-from functions.gateway.stage import Handler
+from functions.gateway.stage import Stage, Wait
 from shared.core import tokens
 from shared.core.errors import OmniError, Unavailable
 from shared.core.keys import Caller
-from shared.core.quota import Quota, Ticket
+from shared.core.quota import Holdings, Quota, Ticket
 from shared.core.routing import Model
 from shared.limits.admission import MOST_ERRANDS, Admission, count_admitted
 from shared.ports.clock import Clock
@@ -21,34 +21,42 @@ from shared.surfaces.input_size import InputSize
 from shared.surfaces.request import InferenceRequest
 
 
-class Admit:
+class Admit(Stage):
     def __init__(self, admission: Admission, leasing: Leasing, clock: Clock, default_output: int) -> None:
         self._admission = admission
         self._leasing = leasing
         self._now = clock.monotonic
         self._default_output = default_output
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+    def enter(self, exchange: Exchange) -> Wait | None:
         if exchange.caller is None:
-            await proceed(exchange)
-            return
+            return None
         ticket = exchange.ticket = self._admission.ticket(exchange.caller)
         exchange.late_headers = lambda: self._admission.headers(ticket)
-        used: int | None = None
-        try:
-            await self._take(ticket, ticket.quotas)
-            count_admitted(exchange.caller)
-            await proceed(exchange)
-            used = _used_tokens(exchange)
-        except OmniError:
-            used = _used_tokens(exchange) if exchange.status else 0
-            raise
-        finally:
-            if used is None and exchange.tally.came:  # the caller left
-                used = _used_tokens(exchange)
-            if used is not None:
-                ticket.settle(used, self._now())
-            self._leasing.hand_back(ticket.close())
+        shortage = self._admission.take(ticket, ticket.quotas)
+        if shortage and self._leasing.fetch_now(shortage):
+            shortage = self._admission.take(ticket, ticket.quotas)
+        if shortage:
+            return Wait(self._fetch_first(exchange.caller, ticket, shortage))
+        count_admitted(exchange.caller)
+        return None
+
+    def leave(self, exchange: Exchange) -> None:
+        if (ticket := exchange.ticket) is None:
+            return
+        used: int | None = _used_tokens(exchange)
+        if isinstance(exchange.error, OmniError) and not exchange.was_cancelled:
+            used = used if exchange.status else 0
+        elif exchange.error and not exchange.tally.came:  # its caller left: what it used is not known
+            used = None
+        if used is not None:
+            ticket.settle(used, self._now())
+        self._leasing.hand_back(ticket.close())
+
+    async def _fetch_first(self, caller: Caller, ticket: Ticket, shortage: Holdings) -> None:
+        await self._leasing.fetch(shortage)
+        await self._take(ticket, ticket.quotas)
+        count_admitted(caller)
 
     async def count_refusal(self, exchange: Exchange, caller: Caller) -> None:
         """One request of the caller's limits, for one that is refused; RateLimited when there is none left."""

@@ -4,7 +4,7 @@ import asyncio
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.revocation import RunningRequests
-from functions.gateway.stage import Handler
+from functions.gateway.stage import Stage, Wait
 from shared.catalogue import no_such_model
 from shared.core.addresses import Address, client_address
 from shared.core.errors import InvalidRequest, OmniError, Unauthenticated, Unavailable
@@ -19,7 +19,7 @@ THREADS = 4
 """Of its own: a store that hangs must not keep other work from the event loop's threads."""
 
 
-class Authenticate:
+class Authenticate(Stage):
     def __init__(self, authenticator: Authenticator, guesses: Guesses, trusted_proxies: int) -> None:
         self._authenticator = authenticator
         self._guesses = guesses
@@ -28,19 +28,34 @@ class Authenticate:
         self._asking: dict[str, asyncio.Future[Caller]] = {}
         self._running = RunningRequests(self._recheck)
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+    def enter(self, exchange: Exchange) -> Wait | None:
         if exchange.route is None or exchange.route.scope is None:
-            await proceed(exchange)
-            return
-        exchange.caller = caller = await self._caller(exchange)
-        self._require_access(exchange, caller)
-        with self._running.admitted(exchange):
-            await proceed(exchange)
+            return None
+        try:
+            key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
+            caller = self._authenticator.remembered(key)
+        except Unauthenticated as refusal:
+            raise self._guesses.answer(refusal, self._address(exchange)) from None
+        if caller is None:
+            return Wait(self._identify(exchange, key))
+        self._admit(exchange, caller)
+        return None
+
+    def leave(self, exchange: Exchange) -> None:
+        self._running.end(exchange)
+
+    async def _identify(self, exchange: Exchange, key: str) -> None:
+        try:
+            caller = await self._asked(key, str(self._address(exchange)))
+        except Unauthenticated as refusal:
+            raise self._guesses.answer(refusal, self._address(exchange)) from None
+        self._admit(exchange, caller)
 
     async def caller_of(self, exchange: Exchange) -> Caller | None:
         """Who sends a request that needs no key; None when it has no valid one, or that cannot be found out now."""
         try:
-            return await self._known(exchange)
+            key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
+            return self._authenticator.remembered(key) or await self._asked(key, str(self._address(exchange)))
         except OmniError:
             return None
 
@@ -49,6 +64,11 @@ class Authenticate:
         answer = self._guesses.answer(refusal, self._address(exchange))
         if answer is not refusal:
             raise answer
+
+    def _admit(self, exchange: Exchange, caller: Caller) -> None:
+        exchange.caller = caller
+        self._require_access(exchange, caller)
+        self._running.begin(exchange)
 
     def _require_access(self, exchange: Exchange, caller: Caller) -> None:
         require_network(caller, lambda: self._address(exchange))
@@ -70,16 +90,6 @@ class Authenticate:
         except OmniError as refusal:
             return refusal
         return None
-
-    async def _caller(self, exchange: Exchange) -> Caller:
-        try:
-            return await self._known(exchange)
-        except Unauthenticated as refusal:
-            raise self._guesses.answer(refusal, self._address(exchange)) from None
-
-    async def _known(self, exchange: Exchange) -> Caller:
-        key = presented_key(exchange.header(b"authorization"), exchange.header(b"x-api-key"))
-        return self._authenticator.remembered(key) or await self._asked(key, str(self._address(exchange)))
 
     async def _asked(self, key: str, whose: str) -> Caller:
         """What only the store can tell, or a source of secrets, and those block. Requests with one key ask once.

@@ -2,7 +2,7 @@
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.replay import HEADER as IDEMPOTENCY_KEY
-from functions.gateway.stage import Handler
+from functions.gateway.stage import Stage
 from shared.core.errors import RateLimited, Unavailable
 from shared.core.shared_pool import SharedPool, Shortage
 from shared.settings import Settings
@@ -12,7 +12,7 @@ SMALL_BYTES = 64 * 1024
 """Bodies that are not counted: there are no more of them than requests."""
 
 
-class BoundBodies:
+class BoundBodies(Stage):
     def __init__(self, settings: Settings) -> None:
         self._most_bytes = settings.max_body_bytes
         self._pool = SharedPool(
@@ -20,19 +20,18 @@ class BoundBodies:
             max(settings.max_bodies_bytes // 2, min(self._most_bytes, settings.max_bodies_bytes)),
         )
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+    def enter(self, exchange: Exchange) -> None:
         declared = exchange.declared_length.strip(b" \t")
         size = min(int(declared), self._most_bytes) if declared.isdigit() else 0
         is_small = size <= SMALL_BYTES and b"transfer-encoding" not in exchange.headers
         if exchange.caller is None or is_small or _passes_through(exchange):
-            await proceed(exchange)
             return
-        held = HeldBody(self._pool, exchange, exchange.caller.tenant)
-        held.take(size)
-        try:
-            await proceed(exchange)
-        finally:
-            held.give_back()
+        exchange.held_body = HeldBody(self._pool, exchange, exchange.caller.tenant)
+        exchange.held_body.take(size)
+
+    def leave(self, exchange: Exchange) -> None:
+        if exchange.held_body:
+            exchange.held_body.give_back()
 
 
 class HeldBody:

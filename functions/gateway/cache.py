@@ -5,8 +5,7 @@ For requests at temperature 0, and for those that ask for it with `Cache-Control
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -18,8 +17,7 @@ from functions.gateway.charge import HEADER
 from functions.gateway.exchange import Exchange
 from functions.gateway.flight import Flight
 from functions.gateway.kept_answers import Found, KeptAnswers, Question
-from functions.gateway.stage import Handler
-from functions.gateway.watch import CallerWatch
+from functions.gateway.stage import Outcome, Stage, Wait
 from shared import telemetry
 from shared.catalogue import Catalogue
 from shared.core.errors import OmniError
@@ -27,9 +25,9 @@ from shared.core.fair_gate import FairThreads
 from shared.core.keys import Caller
 from shared.core.routing import Model
 from shared.manifest import Route
-from shared.settings import Settings
 from shared.surfaces.request import InferenceRequest
 from shared.web.asgi import look_into
+from shared.web.reply import Reply
 
 NOT_IN_THE_ANSWER = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "stream", "stream_options", "user"})
 """Fields of a request that do not change what a model says."""
@@ -42,123 +40,98 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """A request that the cache may answer."""
-
-    exchange: Exchange
-    proceed: Handler
-    question: Question
-    control: CacheControl
-
-
-class Cache:
-    def __init__(self, settings: Settings, catalogue: Catalogue, kept: KeptAnswers) -> None:
-        self._settings = settings
+class Cache(Stage):
+    def __init__(self, catalogue: Catalogue, kept: KeptAnswers) -> None:
         self._kept = kept
         self._versions = {model.id: _version(model) for model in catalogue.models}
         self._flights: dict[tuple[Question, CacheControl], Flight] = {}
         self._threads = FairThreads(THREADS, "cache")
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
-        route, caller = exchange.route, exchange.caller
-        if route is None or caller is None or route.kind != "inference":
-            await proceed(exchange)
-            return
-        asked = await body.asked(exchange, self._settings)
-        if asked.model not in self._versions:
-            await proceed(exchange)
-            return
+    def enter(self, exchange: Exchange) -> Outcome:
+        route, caller, asked = exchange.route, exchange.caller, exchange.asked
+        if route is None or caller is None or asked is None or asked.model not in self._versions:
+            return None
         exchange.model = asked.model
         control = _control(exchange)
         if not control.wants_cache(asked.temperature) or b"prefer" in exchange.headers:
             _note(exchange, BYPASS)
-            await proceed(exchange)
-            return
-        question = await self._question(exchange, route, caller, asked)
-        await self._answer(Asking(exchange, proceed, question, control))
+            return None
+        return Wait(self._look(exchange, self._question(exchange, route, caller, asked), control))
+
+    def leave(self, exchange: Exchange) -> Wait | None:
+        if (flight := exchange.flight) is None:
+            return None
+        if isinstance(exchange.error, OmniError) and not exchange.was_cancelled:
+            flight.fail(exchange.error)
+        flight.end()
+        if not flight.has_claim and (exchange.error or exchange.answered_from):
+            flight.close()
+            return None
+        return Wait(self._settle(flight, exchange))
 
     async def _question(self, exchange: Exchange, route: Route, caller: Caller, asked: InferenceRequest) -> Question:
-        content = await body.read(exchange, self._settings)
+        content = exchange.content or b""
         place = (caller.tenant, route.name, exchange.query.decode("latin-1"), self._versions[asked.model])
         key = await look_into(content, _key, msgspec.json.encode(place), content)
         return Question(key, bool(asked.stream), not asked.stream or asked.wants_usage)
 
-    async def _answer(self, asking: Asking) -> None:
-        same = asking.question, asking.control
+    async def _look(
+        self, exchange: Exchange, asking: Coroutine[None, None, Question], control: CacheControl
+    ) -> Reply | None:
+        """The answer, if another request's is or can be given; else it is made for this one, and others may join."""
+        question = await asking
+        same = question, control
         while flight := self._flights.get(same):
-            if await flight.follow(asking.exchange, _note_hit):
-                return
-        close = partial(self._close, same)
-        flight = Flight(asking.exchange, close)
-        if not asking.control.no_cache:
-            self._flights[same] = flight
-        try:
-            await self._lead(flight, asking)
-        except OmniError as error:
-            flight.fail(error)
-            raise
-        finally:
-            close(flight)
-            flight.end()
+            if await flight.follow(exchange, _note_hit):
+                return None
+        flight = exchange.flight = Flight(exchange, question, partial(self._close, same))
+        if control.no_cache:
+            _note(exchange, BYPASS)
+            return None
+        self._flights[same] = flight
+        found = await self._find(exchange, question, control)
+        if found is None and self._kept.are_shared and not question.as_stream:
+            # Whole answers only: a stream that another instance makes would have to be waited for to its end.
+            found = await self._made_elsewhere(exchange, flight, control)
+        if found is None:
+            _note(exchange, MISS)
+            return None
+        flight.age_s = found.age_s
+        _note_hit(exchange, found.age_s)
+        return found.reply
 
     def _close(self, same: tuple[Question, CacheControl], flight: Flight) -> None:
-        """Nobody can join the flight any more."""
+        """No other request can join the flight any more."""
         if self._flights.get(same) is flight:
             del self._flights[same]
 
-    async def _lead(self, flight: Flight, asking: Asking) -> None:
-        exchange = asking.exchange
-        if asking.control.no_cache:
-            _note(exchange, BYPASS)
-            await self._make(flight, asking)
-        elif found := await self._find(asking):
-            await _give(flight, exchange, found)
-        elif asking.question.as_stream or not self._kept.are_shared:
-            _note(exchange, MISS)
-            await self._make(flight, asking)
-        else:
-            await self._make_for_all_instances(flight, asking)
-
-    async def _make(self, flight: Flight, asking: Asking) -> None:
-        await asking.proceed(asking.exchange)
-        flight.end()
-        if reply := flight.recording.reply():
-            await self._in_thread(asking, self._kept.keep, asking.question, reply, _usage(asking.exchange))
-
-    async def _make_for_all_instances(self, flight: Flight, asking: Asking) -> None:
-        """Whole answers only: a stream that another instance makes would have to be waited for to its end."""
-        with CallerWatch(asking.exchange):
-            found = await self._made_elsewhere(asking)
-        if found:
-            await _give(flight, asking.exchange, found)
-            return
-        _note(asking.exchange, MISS)
+    async def _settle(self, flight: Flight, exchange: Exchange) -> None:
+        """Keeps the answer, if there is one to keep."""
+        question, reply = flight.question, flight.recording.reply()
         try:
-            await self._make(flight, asking)
+            if reply and not (exchange.error or exchange.answered_from):
+                await self._in_thread(exchange, self._kept.keep, question, reply, _usage(exchange))
         finally:
-            await self._in_thread(asking, self._kept.release, asking.question)
+            flight.close()
+            if flight.has_claim:
+                await self._in_thread(exchange, self._kept.release, question)
 
-    async def _made_elsewhere(self, asking: Asking) -> Found | None:
+    async def _made_elsewhere(self, exchange: Exchange, flight: Flight, control: CacheControl) -> Found | None:
         """The answer that another instance is making; None once this one has the claim and is to make it."""
         while True:
-            claimed = await self._in_thread(asking, self._kept.claim, asking.question)
-            if found := await self._find(asking):
-                if claimed:
-                    await self._in_thread(asking, self._kept.release, asking.question)
+            flight.has_claim = await self._in_thread(exchange, self._kept.claim, flight.question)
+            found = await self._find(exchange, flight.question, control)
+            if found or flight.has_claim:
                 return found
-            if claimed:
-                return None
             await asyncio.sleep(POLL_S)
 
-    async def _in_thread(self, asking: Asking, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        caller = asking.exchange.caller
-        return await self._threads.run(caller.tenant if caller else "", work, *args, **kwargs)
+    async def _in_thread(self, exchange: Exchange, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._threads.run(exchange.caller.tenant if exchange.caller else "", work, *args, **kwargs)
 
-    async def _find(self, asking: Asking) -> Found | None:
+    async def _find(self, exchange: Exchange, question: Question, control: CacheControl) -> Found | None:
         if self._kept.are_shared:
-            return await self._in_thread(asking, self._kept.find, asking.question, asking.control)
-        return self._kept.find(asking.question, asking.control)
+            return await self._in_thread(exchange, self._kept.find, question, control)
+        return self._kept.find(question, control)
 
 
 def _key(place: bytes, content: bytes) -> str:
@@ -185,12 +158,6 @@ def _usage(exchange: Exchange) -> dict[str, int] | None:
     if exchange.usage_is_estimated or not (tokens_in or tokens_out):
         return None
     return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
-
-
-async def _give(flight: Flight, exchange: Exchange, found: Found) -> None:
-    flight.age_s = found.age_s
-    _note_hit(exchange, found.age_s)
-    await exchange.reply(found.reply)
 
 
 def _note_hit(exchange: Exchange, age_s: float) -> None:

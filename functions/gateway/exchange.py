@@ -1,8 +1,9 @@
 """One request on its way through the pipeline, and what the stages have learnt of it."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Protocol
 
+from shared.core import problem
 from shared.core.errors import OmniError
 from shared.core.keys import Caller
 from shared.core.pricing import NANO
@@ -10,20 +11,65 @@ from shared.core.quota import Ticket
 from shared.manifest import Route
 from shared.surfaces.request import InferenceRequest
 from shared.surfaces.tally import AnswerTally
-from shared.web.asgi import Message, RawHeaders, Receive, Send
+from shared.web.asgi import RawHeaders, Receive
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
+from shared.web.request_head import RequestHead
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from functions.gateway.bound_bodies import HeldBody
     from functions.gateway.charge import Charge
+    from functions.gateway.flight import Flight
+    from functions.gateway.replay import FirstRun
 
 
-RECORDED = "omni.recorded"
-"""A field of messages that is no server's business."""
-
-
+MOST_AT_ONCE_BYTES = 32 * 1024
+"""More of an answer is sent as its caller reads it."""
 SHORTEST_KEY = 12
 """What is shorter is no key, and may well stand in one."""
+
+
+class Writer(Protocol):
+    """The caller's connection. What `begin` and `write` are given waits in memory until it is read."""
+
+    has_left: bool
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether the caller has read so much of what was sent that it may be sent more."""
+        ...
+
+    def begin(self, status: int, headers: RawHeaders) -> None: ...
+
+    def write(self, part: bytes, *, more: bool) -> None: ...
+
+    def write_as_read(self, part: bytes, *, more: bool) -> Coroutine[None, None, None]:
+        """As fast as the caller reads, however large the part is."""
+        ...
+
+    def break_off(self) -> None:
+        """Ends the connection where it is, unless the answer is complete."""
+        ...
+
+
+class Running(Protocol):
+    def caller_left(self) -> None:
+        """Ends what waits, unless there is a reason to go on."""
+        ...
+
+    def stop(self, reason: Exception) -> None:
+        """Ends what waits: with this error."""
+        ...
+
+
+class Tap(Protocol):
+    """Who is told of an answer while it is given. The part goes to the caller afterwards."""
+
+    def begin(self, status: int, headers: RawHeaders) -> None: ...
+
+    async def take(self, part: bytes, *, more: bool) -> None: ...
 
 
 class Exchange:
@@ -36,8 +82,14 @@ class Exchange:
         "charge",
         "content",
         "cost",
+        "error",
         "estimated_input",
+        "first_run",
+        "flight",
         "headers",
+        "held_body",
+        "is_answered",
+        "is_muted",
         "late_headers",
         "method",
         "model",
@@ -45,39 +97,35 @@ class Exchange:
         "peer",
         "query",
         "raw_headers",
+        "reasons_to_go_on",
         "receive",
         "reply_headers",
         "request_id",
         "route",
-        "scope",
-        "send",
+        "running",
         "sent_at",
+        "span",
         "started",
         "status",
-        "stop",
         "tally",
+        "taps",
         "ticket",
         "tokens_cached",
         "tokens_in",
         "tokens_out",
         "usage_is_estimated",
+        "was_cancelled",
+        "writer",
     )
 
-    def __init__(self, scope: Message, receive: Receive, send: Send, started: float) -> None:
-        self.scope = scope
+    def __init__(self, head: RequestHead, receive: Receive, writer: Writer, started: float) -> None:
         self.receive = receive
-        self.stop: Callable[[OmniError], bool] | None = None
-        """Ends the answer for its caller alone, when others wait for it too; False: all that is done for it may end."""
-        self.send = send
+        """The body, message by message, while `content` is None."""
+        self.writer = writer
         self.started = started
         """On the monotonic clock, in seconds."""
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.query: bytes = scope["query_string"]
-        self.raw_headers: RawHeaders = scope["headers"]
+        self.method, self.path, self.query, self.raw_headers, self.peer = head
         self.headers: dict[bytes, bytes] = dict(self.raw_headers)
-        self.peer: str = client[0] if (client := scope.get("client")) else ""
-        """What the server says of the connection's other end; see shared.core.addresses for what it is worth."""
         self.request_id = request_id(self._id_of_its_own())
         self.route: Route | None = None
         self.caller: Caller | None = None
@@ -102,7 +150,6 @@ class Exchange:
         """When an upstream was asked last, on the monotonic clock; 0 before."""
         self.reply_headers: RawHeaders = [(b"x-request-id", self.request_id.encode())]
         """Sent with whatever answer is given."""
-        self._answer_headers: RawHeaders = []
         self.status = 0
         """0 until the answer has begun."""
         self.body_bytes_sent = 0
@@ -114,6 +161,27 @@ class Exchange:
         """Tokens of the request, before an upstream has counted them."""
         self.late_headers: Callable[[], RawHeaders] = list
         """Asked for when the answer begins."""
+        self.error: Exception | None = None
+        """What ended the request's way through the stages, if it was not an answer."""
+        self.is_answered = False
+        self.is_muted = False
+        """Nothing more is sent to the caller, though others are given the answer."""
+        self.taps: list[Tap] = []
+        """Innermost first."""
+        self.reasons_to_go_on: list[Callable[[], bool]] = []
+        """When the caller leaves, the request is abandoned unless one of them holds."""
+        self.running: Running | None = None
+        """The pass, while a stage waits."""
+        self.was_cancelled = False
+        """Whether a stage was waiting when the error came from outside: the caller left, or its key was withdrawn."""
+        self._answer_headers: RawHeaders = []
+        self.held_body: HeldBody | None = None
+        """What its body holds of the memory for bodies."""
+        self.flight: Flight | None = None
+        """The answer, while other requests share it."""
+        self.first_run: FirstRun | None = None
+        """The run whose answer is kept for the request's idempotency key."""
+        self.span: Span | None = None
 
     def header(self, name: bytes) -> str:
         """A request header by its lower-case name; empty when it was not sent."""
@@ -154,25 +222,89 @@ class Exchange:
             name == b"content-type" and value.startswith(b"text/event-stream") for name, value in self._answer_headers
         )
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others wait for the same answer."""
+        return self.flight is not None and self.flight.has_followers
+
+    def stop(self, reason: Exception) -> None:
+        """Ends what is done for the request, with this error."""
+        if self.running:
+            self.running.stop(reason)
+
+    # The answer
+
     async def begin(self, status: int, headers: RawHeaders) -> None:
         """Sends the answer's head."""
-        self.status = status
-        self._answer_headers = headers
+        self.begin_now(status, headers)
+
+    def begin_now(self, status: int, headers: RawHeaders) -> None:
+        self.status, self._answer_headers = status, headers
         headers = [*headers, *self.reply_headers, *self.late_headers()]
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        for tap in self.taps:
+            tap.begin(status, headers)
+        if not self.is_muted:
+            self.writer.begin(status, headers)
 
     async def write(self, chunk: bytes, *, more: bool, recorded: bytes | None = None) -> None:
         """Sends a part of the answer's body; the last one with `more=False`. Whoever is given the same answer later
         gets `recorded` in its place."""
+        for tap in self.taps:
+            await tap.take(chunk if recorded is None else recorded, more=more)
+        if len(chunk) <= MOST_AT_ONCE_BYTES and self.writer.takes_more:
+            self.write_now(chunk, more=more)
+        else:
+            await self._write_as_read(b"" if self.method == "HEAD" else chunk, more=more)
+
+    def write_now(self, chunk: bytes, *, more: bool) -> None:
+        """The same for little, where no one taps the answer."""
         chunk = b"" if self.method == "HEAD" else chunk
         self.body_bytes_sent += len(chunk)
-        message: Message = {"type": "http.response.body", "body": chunk, "more_body": more}
-        if recorded is not None:
-            message[RECORDED] = recorded
-        await self.send(message)
+        if not self.is_muted:
+            self.writer.write(chunk, more=more)
+        self.is_answered = not more
 
     async def reply(self, reply: Reply) -> None:
         """Sends a whole answer."""
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         await self.begin(reply.status, [*headers, (b"content-length", b"%d" % len(reply.body))])
         await self.write(reply.body, more=False)
+
+    def may_reply_now(self, reply: Reply) -> bool:
+        return not self.taps and len(reply.body) <= MOST_AT_ONCE_BYTES
+
+    def reply_now(self, reply: Reply) -> None:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        self.begin_now(reply.status, [*headers, (b"content-length", b"%d" % len(reply.body))])
+        self.write_now(reply.body, more=False)
+
+    def end_for_its_caller(self, error: OmniError) -> None:
+        """The answer goes on for others, and ends for its own caller, as errors end answers."""
+        if self.is_muted:
+            return
+        body = problem.body(error, self.request_id)
+        if self.status:
+            self.writer.write(b"data: " + body + b"\n\n", more=False)
+        else:
+            length = (b"content-length", b"%d" % len(body))
+            self.writer.begin(error.status, [(b"content-type", b"application/json"), length, *self.reply_headers])
+            self.writer.write(body, more=False)
+        self.is_muted = True
+
+    async def _write_as_read(self, chunk: bytes, *, more: bool) -> None:
+        self.body_bytes_sent += len(chunk)
+        if not self.is_muted:
+            sending = self.writer.write_as_read(chunk, more=more)
+            if self.flight:
+                self.is_muted = not await self.flight.was_read(sending)
+            else:
+                await sending
+        self.is_answered = not more
+
+    def end(self) -> None:
+        """Nothing more is done for the request. What refers to it is let go, so that it is freed at once."""
+        if not self.is_answered:
+            self.writer.break_off()
+        self.charge = self.flight = self.first_run = self.held_body = None
+        self.running = None
+        self.reasons_to_go_on.clear()

@@ -4,7 +4,6 @@ import asyncio
 from string import punctuation
 from urllib.parse import quote
 
-from functions.gateway import body
 from functions.gateway.exchange import Exchange
 from functions.gateway.functions import failures
 from functions.gateway.infer import Infer
@@ -12,9 +11,9 @@ from functions.gateway.job_events import JobEvents
 from functions.gateway.relay import ShortAnswer, send_on
 from functions.gateway.shared_calls import RouteCalls
 from functions.gateway.signer import CallerSigner
+from functions.gateway.stage import Stage, Wait
 from functions.gateway.transfer_rate import TransferRate
 from functions.gateway.upload import Upload
-from functions.gateway.watch import CallerWatch
 from shared.core.errors import NotFound, Unavailable, UpstreamFailed
 from shared.core.keys import Caller
 from shared.keys.caller_token import Call
@@ -22,6 +21,7 @@ from shared.manifest import Route
 from shared.ports.upstream import OutgoingRequest, Upstream
 from shared.settings import Settings
 from shared.web.door import INTERNAL_PREFIX
+from shared.web.reply import Reply
 from shared.web.system import SystemPages
 
 READ_WINDOW_S = 30.0
@@ -29,7 +29,7 @@ READ_WINDOW_S = 30.0
 PASSED_ON = (b"content-type", b"accept", b"prefer", b"idempotency-key", b"traceparent")
 
 
-class Forward:
+class Forward(Stage):
     def __init__(
         self,
         settings: Settings,
@@ -48,28 +48,23 @@ class Forward:
         self._events = events
         self._pages = pages
 
-    async def __call__(self, exchange: Exchange) -> None:
-        route, caller = exchange.route, exchange.caller
+    def enter(self, exchange: Exchange) -> Wait:
+        route, caller, content = exchange.route, exchange.caller, exchange.content
         if route is None or caller is None or route.kind == "system":  # all other routes need a caller
-            await self._system(exchange)
-            return
-        if route.upload and exchange.content is None:
-            await self._upload(exchange, route, caller)
-            return
-        content = await body.read(exchange, self._settings)
-        with CallerWatch(exchange):
-            if route.kind == "stream":
-                await self._events(exchange, caller, route.timeout_s)
-            elif route.kind == "inference":
-                await self._infer(exchange, route, caller, content)
-            else:
-                await self._function(exchange, route, caller, content)
+            return Wait(self._system(exchange))
+        if content is None:
+            return Wait(self._upload(exchange, route, caller))
+        if route.kind == "stream":
+            return Wait(self._events(exchange, caller, route.timeout_s))
+        if exchange.asked:
+            return Wait(self._infer(exchange, route, caller, exchange.asked, content))
+        return Wait(self._function(exchange, route, caller, content))
 
-    async def _system(self, exchange: Exchange) -> None:
+    async def _system(self, exchange: Exchange) -> Reply:
         reply = await asyncio.to_thread(self._pages.answer, exchange.path, exchange.header(b"if-none-match"))
         if reply is None:
             raise NotFound
-        await exchange.reply(reply)
+        return reply
 
     async def _upload(self, exchange: Exchange, route: Route, caller: Caller) -> None:
         most = route.max_body_bytes or self._settings.max_body_bytes

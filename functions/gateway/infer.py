@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
-from functions.gateway import body
 from functions.gateway.admit import Admit
 from functions.gateway.attempt import Attempt, Call, TryAgain, TryElsewhere, failure_of
 from functions.gateway.charge import Charge
@@ -26,6 +25,7 @@ from shared.ports.clock import Clock
 from shared.settings import Settings
 from shared.surfaces.input_size import measure
 from shared.surfaces.parameters import restricted
+from shared.surfaces.request import InferenceRequest
 from shared.web.asgi import look_into
 
 REMOVED = b"x-omni-parameters-removed"
@@ -59,8 +59,9 @@ class Infer:
             for url in {target.url for target in model.upstreams}:
                 telemetry.UPSTREAM_STATE.labels(model.id, url).set_function(partial(self._state, model, url))
 
-    async def __call__(self, exchange: Exchange, route: Route, caller: Caller, content: bytes) -> None:
-        asked = await body.asked(exchange, self._settings)
+    async def __call__(
+        self, exchange: Exchange, route: Route, caller: Caller, asked: InferenceRequest, content: bytes
+    ) -> None:
         model = self._catalogue.get(asked.model)
         exchange.model = model.id
         digest = BodyDigest(route.name, content)

@@ -52,12 +52,18 @@ class Leasing:
 
     async def fetch(self, missing: Holdings) -> None:
         """Asks the limiter for what a request lacks, or waits until what was asked for before has come."""
-        if self._limiter.blocks:
+        if not self.fetch_now(missing):
             await asyncio.shield(self._on_its_way(missing) or self._join(missing))
-        else:
-            errand = self._admission.errand(missing)
-            errand.deliver(errand.run())
+            self._keep(missing)
+
+    def fetch_now(self, missing: Holdings) -> bool:
+        """The same where the limiter answers from memory; False where it has to be waited for."""
+        if self._limiter.blocks:
+            return False
+        errand = self._admission.errand(missing)
+        errand.deliver(errand.run())
         self._keep(missing)
+        return True
 
     def hand_back(self, left: Holdings) -> None:
         """A request has ended: what it left may be of use to another instance."""

@@ -6,24 +6,26 @@ A valid key's count as its requests; all others as those without a valid key, by
 from functions.gateway.admit import Admit
 from functions.gateway.authenticate import Authenticate
 from functions.gateway.exchange import Exchange
-from functions.gateway.stage import Handler
-from shared.core.errors import InvalidRequest, MethodNotAllowed, NotFound, Unauthenticated
+from functions.gateway.stage import Stage, Wait
+from shared.core.errors import InvalidRequest, MethodNotAllowed, NotFound, RateLimited, Unauthenticated
 
 
-class LimitRefusals:
+class LimitRefusals(Stage):
     def __init__(self, authenticate: Authenticate, admit: Admit) -> None:
         self._authenticate = authenticate
         self._admit = admit
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+    def leave(self, exchange: Exchange) -> Wait | None:
+        refusal = exchange.error
+        if not isinstance(refusal, InvalidRequest) or isinstance(refusal, Unauthenticated):
+            return None  # the latter has been counted
+        return Wait(self._refuse(exchange, refusal)) if exchange.ticket is None else None
+
+    async def _refuse(self, exchange: Exchange, refusal: InvalidRequest) -> None:
         try:
-            await proceed(exchange)
-        except Unauthenticated:
-            raise  # which has been counted
-        except InvalidRequest as refusal:
-            if exchange.ticket is None:
-                await self._count(exchange, refusal)
-            raise
+            await self._count(exchange, refusal)
+        except RateLimited as too_many:
+            exchange.error = too_many
 
     async def _count(self, exchange: Exchange, refusal: InvalidRequest) -> None:
         """RateLimited once there were too many."""

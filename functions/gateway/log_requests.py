@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from functions.gateway.exchange import Exchange
-from functions.gateway.stage import Handler
+from functions.gateway.stage import Stage
 from shared.core.errors import RateLimited
 from shared.observability.line_buffer import LineBuffer
 from shared.ports.clock import Clock
@@ -15,7 +15,7 @@ TRACE = "logging.googleapis.com/trace"
 """By this name Cloud Logging finds the lines of a trace."""
 
 
-class LogRequests:
+class LogRequests(Stage):
     def __init__(self, clock: Clock, slow_s: float, project: str = "") -> None:
         """`project`: whose Cloud Logging shows the lines of a trace with it."""
         self._now = clock.monotonic
@@ -24,13 +24,12 @@ class LogRequests:
         self._log = RequestLog("gateway", self._lines.append)
         self._traces = f"projects/{project}/traces/" if project else ""
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+    def enter(self, exchange: Exchange) -> None:  # noqa: ARG002
         self._lines.begin()
-        try:
-            await proceed(exchange)
-        finally:
-            self._write(exchange, self._now() - exchange.started)
-            self._lines.end()
+
+    def leave(self, exchange: Exchange) -> None:
+        self._write(exchange, self._now() - exchange.started)
+        self._lines.end()
 
     def _write(self, exchange: Exchange, elapsed_s: float) -> None:
         if elapsed_s > self._slow_s:

@@ -3,7 +3,7 @@
 import random
 
 from functions.gateway.admit import Admit
-from functions.gateway.answer_errors import answer_errors
+from functions.gateway.answer_errors import AnswerErrors
 from functions.gateway.attempt import Attempt
 from functions.gateway.authenticate import Authenticate
 from functions.gateway.bound_bodies import BoundBodies
@@ -21,11 +21,12 @@ from functions.gateway.log_requests import LogRequests
 from functions.gateway.measure import Measure
 from functions.gateway.permit_model import PermitModel
 from functions.gateway.prefer import Prefer
+from functions.gateway.receive_body import ReceiveBody
 from functions.gateway.replay import Replay
+from functions.gateway.request_pass import Stages
 from functions.gateway.shared_calls import RouteCalls
 from functions.gateway.signer import CallerSigner
 from functions.gateway.spending import Spending
-from functions.gateway.stage import Handler, fold
 from functions.gateway.trace import Trace
 from functions.gateway.track_usage import TrackUsage
 from shared import manifest, reporting, telemetry
@@ -46,7 +47,7 @@ from shared.web.system import SystemPages
 from shared.wiring import Ports
 
 
-def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
+def build(settings: Settings, ports: Ports, pages: SystemPages) -> Stages:
     """The pipeline, composed from the ports. Settings that cannot work raise SettingsError or CatalogueError."""
     telemetry.SECRETS_FAILING.set_function(lambda: ports.secrets.is_failing)
     authenticator = Authenticator.from_settings(settings, ports.secrets, ports.store, ports.clock)
@@ -57,29 +58,30 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Handler:
     attempt = Attempt(settings, ports.upstream, ports.secrets, signer, ports.clock)
     admission = Admission(ports.limiter, ports.clock, LimitPolicy.of(settings, catalogue))
     leasing = Leasing(admission, ports.limiter, ports.clock)
-    admit = Admit(admission, leasing, ports.clock, settings.max_output_tokens)
     authenticate = Authenticate(authenticator, guesses, settings.trusted_proxies)
+    admit = Admit(admission, leasing, ports.clock, settings.max_output_tokens)
     spending = Spending(Ledgers(ports.store), BudgetPolicy.of(settings, catalogue), ports.clock)
     infer = Infer(settings, catalogue, admit, spending, attempt, ports.clock, random.random)
     calls = RouteCalls(settings)
     watch = JobWatch(JobReader(ports.store, ports.blobs, ports.clock), ports.clock)
     tracer = reporting.tracer(settings, "gateway")
-    return fold(
+    return Stages(
         [
             *([Trace(tracer)] if tracer else []),
             Measure(ports.clock),
             LogRequests(ports.clock, settings.slow_request_s, settings.project),
             TrackUsage(UsageRecords(ports.store, settings.usage_days), ports.clock),
-            answer_errors,
+            AnswerErrors(),
             LimitRefusals(authenticate, admit),
             Identify(router, settings.max_header_bytes),
             authenticate,
             admit,
             BoundBodies(settings),
-            PermitModel(settings),
+            ReceiveBody(settings),
+            PermitModel(),
             Replay(settings, IdempotencyKeys(ports.store, ports.blobs)),
-            Cache(settings, catalogue, KeptAnswers(ports.cache, ports.clock, settings.cache_ttl_s)),
-            Prefer(settings, Functions(settings, ports.upstream, signer, calls), watch),
-        ],
-        Forward(settings, ports.upstream, signer, calls, infer, JobEvents(watch, settings.keep_alive_s), pages),
+            Cache(catalogue, KeptAnswers(ports.cache, ports.clock, settings.cache_ttl_s)),
+            Prefer(Functions(settings, ports.upstream, signer, calls), watch),
+            Forward(settings, ports.upstream, signer, calls, infer, JobEvents(watch, settings.keep_alive_s), pages),
+        ]
     )

@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
-from functions.gateway import body, upstream_errors
+from functions.gateway import upstream_errors
 from functions.gateway.exchange import Exchange
 from functions.gateway.functions import Answer, Functions
 from functions.gateway.job_watch import JobWatch, final
-from functions.gateway.stage import Handler
-from functions.gateway.watch import CallerWatch
+from functions.gateway.stage import Stage, Wait
 from shared import manifest
 from shared.core.errors import Conflict, InvalidRequest, OmniError, UpstreamFailed
 from shared.core.jobs import Job, State
@@ -22,7 +21,6 @@ from shared.core.keys import Caller, Scope
 from shared.core.preferences import Preferences, parse
 from shared.jobs.view import view
 from shared.keys.authentication import require_scope
-from shared.settings import Settings
 from shared.web.reply import Reply
 
 HEADER = b"prefer"
@@ -38,48 +36,43 @@ _made = msgspec.json.Decoder(Made).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Prefer:
-    def __init__(self, settings: Settings, functions: Functions, watch: JobWatch) -> None:
-        self._settings = settings
+class Prefer(Stage):
+    def __init__(self, functions: Functions, watch: JobWatch) -> None:
         self._functions = functions
         self._watch = watch
         self._create = next(route for route in manifest.load() if route.name == CREATE)
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+    def enter(self, exchange: Exchange) -> Wait | None:
         route, caller = exchange.route, exchange.caller
         if route is None or caller is None or not (route.kind == "inference" or route.name == CREATE):
-            await proceed(exchange)
-            return
+            return None
         exchange.reply_headers.append(VARY)
-        wanted = parse(exchange.header_lines(HEADER)) if HEADER in exchange.headers else Preferences()
-        if route.kind == "inference" and wanted.respond_async:
+        if HEADER not in exchange.headers:
+            return None
+        wanted, content = parse(exchange.header_lines(HEADER)), exchange.content or b""
+        if wanted.respond_async and exchange.asked:
             require_scope(caller, Scope.JOBS)
-            content = await body.read(exchange, self._settings)
-            model = (await body.asked(exchange, self._settings)).model
             order = _encode({"task": route.name, "input": msgspec.Raw(content)})
-            await self._make(exchange, caller, order, wanted, model)
-        elif route.name == CREATE and wanted.wait_s:
-            order = await body.read(exchange, self._settings)
-            await self._make(exchange, caller, order, replace(wanted, respond_async=False))
-        else:
-            await proceed(exchange)
+            return Wait(self._make(exchange, caller, order, wanted, exchange.asked.model))
+        if route.name == CREATE and wanted.wait_s:
+            return Wait(self._make(exchange, caller, content, replace(wanted, respond_async=False)))
+        return None
 
     async def _make(
         self, exchange: Exchange, caller: Caller, order: bytes, wanted: Preferences, model: str = ""
-    ) -> None:
+    ) -> Reply:
         """Makes the job and answers for it. With a `model` its result is the answer, as if there were no job."""
         for_answer = bool(model)
-        with CallerWatch(exchange):
-            answer = await self._functions.ask(exchange, self._create, caller, order)
-            if answer.status != self._create.status:
-                raise _refusal(answer, for_answer=for_answer)
-            exchange.model = model  # now that it is known to be one: metrics grow with every name
-            reply = Reply(answer.status, answer.body, answer.headers)
-            if wanted.wait_s:
-                reply = await self._waited(caller, answer, wanted.wait_s, for_answer=for_answer)
+        answer = await self._functions.ask(exchange, self._create, caller, order)
+        if answer.status != self._create.status:
+            raise _refusal(answer, for_answer=for_answer)
+        exchange.model = model  # now that it is known to be one: metrics grow with every name
+        reply = Reply(answer.status, answer.body, answer.headers)
+        if wanted.wait_s:
+            reply = await self._waited(caller, answer, wanted.wait_s, for_answer=for_answer)
         exchange.answered_from = "job"  # whose tokens are counted where it runs
         exchange.reply_headers.append((b"preference-applied", wanted.applied.encode()))
-        await exchange.reply(reply)
+        return reply
 
     async def _waited(self, caller: Caller, made: Answer, wait_s: float, *, for_answer: bool) -> Reply:
         async with self._watch.watching(caller.tenant, _made(made.body).id) as watched:

@@ -1,7 +1,6 @@
 """An answer, written down while it is sent."""
 
-from functions.gateway.exchange import RECORDED
-from shared.web.asgi import Message, RawHeaders
+from shared.web.asgi import RawHeaders
 from shared.web.reply import Reply
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -21,18 +20,17 @@ class Recording:
         self.size = 0
         self.complete = False
 
-    def take(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = [header for header in message["headers"] if header[0] in PART_OF_THE_ANSWER]
-            return
-        part: bytes = message.get(RECORDED, message["body"])
+    def begin(self, status: int, headers: RawHeaders) -> None:
+        self.status = status
+        self.headers = [header for header in headers if header[0] in PART_OF_THE_ANSWER]
+
+    def take(self, part: bytes, *, more: bool) -> None:
         self.size += len(part)
         if self.is_too_large:
             self.parts.clear()
         elif part:
             self.parts.append(part)
-        self.complete = not message["more_body"]
+        self.complete = not more
 
     @property
     def is_too_large(self) -> bool:

@@ -17,13 +17,14 @@ from functions.gateway import body, completion
 from functions.gateway.charge import HEADER as COST
 from functions.gateway.exchange import Exchange
 from functions.gateway.recording import Recording
-from functions.gateway.stage import Handler
+from functions.gateway.stage import Stage, Wait
 from shared import telemetry
 from shared.core.errors import InvalidRequest, OmniError, Unavailable
 from shared.core.fair_gate import FairThreads
+from shared.core.keys import Caller
 from shared.idempotency import LEASE_S, Claim, IdempotencyKeys, KeyedRequest
 from shared.settings import Settings
-from shared.web.asgi import Message, look_into
+from shared.web.asgi import RawHeaders, look_into
 from shared.web.reply import Reply
 
 HEADER = b"idempotency-key"
@@ -36,17 +37,16 @@ MAY_HAVE_BEEN_DONE = frozenset({500, 502, 504})
 log = logging.getLogger("omni.gateway")
 
 
-class Replay:
+class Replay(Stage):
     def __init__(self, settings: Settings, keys: IdempotencyKeys, renew_every_s: float = LEASE_S / 3) -> None:
         self._settings = settings
         self._keys = keys
         self._renew_every_s = renew_every_s
         self._threads = FairThreads(THREADS, "replay")
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
+    def enter(self, exchange: Exchange) -> Wait | None:
         if HEADER not in exchange.headers or exchange.method != "POST" or exchange.caller is None:
-            await proceed(exchange)
-            return
+            return None
         key = exchange.header(HEADER).strip(" \t")
         if not KEY.fullmatch(key):
             raise InvalidRequest(
@@ -54,44 +54,37 @@ class Replay:
                 param="Idempotency-Key",
                 code="invalid_idempotency_key",
             )
+        exchange.reasons_to_go_on.append(_always)  # a claim that was made has to be settled
+        return Wait(self._claim(exchange, exchange.caller, key))
+
+    def leave(self, exchange: Exchange) -> Wait | None:
+        return Wait(exchange.first_run.end()) if exchange.first_run else None
+
+    async def _claim(self, exchange: Exchange, caller: Caller, key: str) -> Reply | None:
         content = await body.read(exchange, self._settings)
-        fingerprint = await look_into(content, _fingerprint, exchange, content)
-        request = KeyedRequest(exchange.caller.tenant, key, fingerprint)
+        request = KeyedRequest(caller.tenant, key, await look_into(content, _fingerprint, exchange, content))
         claimed = await self._threads.run(request.tenant, self._keys.claim, request)
         if isinstance(claimed, Claim):
-            await self._run_first(exchange, proceed, claimed)
-        else:
-            await self._replay(exchange, claimed)
-
-    async def _replay(self, exchange: Exchange, kept: Reply) -> None:
+            exchange.first_run = FirstRun(exchange, self._keys, claimed, self._threads, self._renew_every_s)
+            return None
         if exchange.route and exchange.route.kind == "inference":
             exchange.model = (await body.asked(exchange, self._settings)).model
             exchange.reply_headers.append((COST, b"0"))
         exchange.answered_from = "replay"
         exchange.reply_headers.append((b"idempotency-replayed", b"true"))
         telemetry.REPLAYS.labels(exchange.route_name).inc()
-        await exchange.reply(kept)
-
-    async def _run_first(self, exchange: Exchange, proceed: Handler, claim: Claim) -> None:
-        run = FirstRun(exchange, self._keys, claim, self._threads)
-        renewal = asyncio.create_task(run.keep_claim(self._renew_every_s))
-        try:
-            await proceed(exchange)
-        except OmniError as error:
-            await run.failed(error)
-            raise
-        finally:
-            renewal.cancel()
-            await run.end()
+        return claimed
 
 
 class FirstRun:
-    """Stands between the exchange and its connection, so that the answer is kept before its last part leaves.
+    """Taps the answer, so that it is kept before its last part leaves.
 
     The run goes on when its caller leaves: with the key it may come back for the answer.
     """
 
-    def __init__(self, exchange: Exchange, keys: IdempotencyKeys, claim: Claim, threads: FairThreads) -> None:
+    def __init__(
+        self, exchange: Exchange, keys: IdempotencyKeys, claim: Claim, threads: FairThreads, renew_every_s: float
+    ) -> None:
         self._exchange = exchange
         self._tenant = exchange.caller.tenant if exchange.caller else ""
         self._threads = threads
@@ -99,32 +92,33 @@ class FirstRun:
         self._claim = claim
         self._recording = Recording()
         self._is_finished = False
-        self._send, self._receive = exchange.send, exchange.receive
-        exchange.send, exchange.receive = self._keep_and_send, _hear_nothing
+        exchange.taps.append(self)
+        self._renewal = asyncio.get_running_loop().create_task(self._keep_claim(renew_every_s))
 
-    async def keep_claim(self, renew_every_s: float) -> None:
+    def begin(self, status: int, headers: RawHeaders) -> None:
+        self._recording.begin(status, headers)
+
+    async def take(self, part: bytes, *, more: bool) -> None:
+        self._recording.take(part, more=more)
+        if self._recording.complete and await _is_final(self._recording):
+            route = self._exchange.route
+            await self._finish(None if route and route.secret_answer else self._recording.reply())
+
+    async def _keep_claim(self, renew_every_s: float) -> None:
         while True:
             await asyncio.sleep(renew_every_s)
             with suppress(Unavailable):  # the next try may reach the store
                 await self._threads.run(self._tenant, self._keys.renew, self._claim)
 
-    async def failed(self, error: OmniError) -> None:
-        may_have_been_done = error.status in MAY_HAVE_BEEN_DONE and not error.nothing_was_done
-        if may_have_been_done and not self._exchange.status:
-            await self._finish(Reply.problem(error, self._exchange.request_id))
-
     async def end(self) -> None:
-        """Frees the key unless an answer was kept."""
-        self._exchange.send, self._exchange.receive = self._send, self._receive
+        """Keeps a failure that may have done the work; frees the key unless an answer was kept."""
+        exchange, error = self._exchange, self._exchange.error
+        self._renewal.cancel()
+        exchange.taps.remove(self)
+        if isinstance(error, OmniError) and not exchange.status and _may_have_been_done(error):
+            await self._finish(Reply.problem(error, exchange.request_id))
         if not self._is_finished:
             await self._settle(partial(self._keys.release, self._claim))
-
-    async def _keep_and_send(self, message: Message) -> None:
-        self._recording.take(message)
-        if self._recording.complete and await _is_final(self._recording):
-            route = self._exchange.route
-            await self._finish(None if route and route.secret_answer else self._recording.reply())
-        await self._send(message)
 
     async def _finish(self, reply: Reply | None) -> None:
         self._is_finished = True
@@ -159,6 +153,9 @@ async def _is_final(recording: Recording) -> bool:
     return recording.status < 400 or recording.status in MAY_HAVE_BEEN_DONE
 
 
-async def _hear_nothing() -> Message:
-    message: Message = await asyncio.get_running_loop().create_future()
-    return message
+def _may_have_been_done(error: OmniError) -> bool:
+    return error.status in MAY_HAVE_BEEN_DONE and not error.nothing_was_done
+
+
+def _always() -> bool:
+    return True

@@ -7,7 +7,6 @@ Each request that runs is looked at again four times a second, in memory alone: 
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.relay import CutOff
@@ -23,64 +22,36 @@ Recheck = Callable[[Exchange], OmniError | None]
 class RunningRequests:
     def __init__(self, recheck: Recheck) -> None:
         self._recheck = recheck
-        self._running: set[Admission] = set()
+        self._running: dict[Exchange, OmniError | None] = {}
+        """And why they are to end, if they are."""
         self._next_look: asyncio.TimerHandle | None = None
 
-    def admitted(self, exchange: Exchange) -> "Admission":
-        """For a request that was let in: a context for all that is done for it."""
-        return Admission(exchange, self)
-
-    def begin(self, admission: "Admission") -> None:
-        self._running.add(admission)
+    def begin(self, exchange: Exchange) -> None:
+        """The request was let in."""
+        self._running[exchange] = None
         if self._next_look is None:
             self._next_look = asyncio.get_running_loop().call_later(LOOK_EACH_S, self._look)
 
-    def end(self, admission: "Admission") -> None:
-        self._running.discard(admission)
+    def end(self, exchange: Exchange) -> None:
+        """Nothing is done for it any more."""
+        self._running.pop(exchange, None)
 
     def _look(self) -> None:
         self._next_look = None
-        for admission in self._running:
-            if refusal := admission.refusal or self._recheck(admission.exchange):
-                admission.withdraw(refusal)
+        for exchange, withdrawn in list(self._running.items()):
+            if refusal := withdrawn or self._recheck(exchange):
+                self._running[exchange] = refusal
+                _withdraw(exchange, refusal)
         if self._running:
             self._next_look = asyncio.get_running_loop().call_later(LOOK_EACH_S, self._look)
 
 
-class Admission:
-    """Cancels what runs inside, and raises the refusal, when the request's admission is withdrawn."""
-
-    __slots__ = ("_is_cancelled", "_requests", "_task", "_was_stopped", "exchange", "refusal")
-
-    def __init__(self, exchange: Exchange, requests: RunningRequests) -> None:
-        self.exchange = exchange
-        self.refusal: OmniError | None = None
-        self._requests = requests
-        self._task = asyncio.current_task()
-        self._was_stopped = False
-        self._is_cancelled = False
-
-    def withdraw(self, refusal: OmniError) -> None:
-        """May be called again: what is done for others too is cancelled once they have left."""
-        self.refusal = refusal
-        if self.exchange.stop and self.exchange.stop(refusal):
-            self._was_stopped = True
-        elif self._task and not self._is_cancelled:
-            self._is_cancelled = self._task.cancel()
-
-    def __enter__(self) -> None:
-        self._requests.begin(self)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._requests.end(self)
-        if self.refusal is None or self._task is None or not self._is_cancelled:
-            return
-        self._task.uncancel()
-        if kind is asyncio.CancelledError:
-            if self._was_stopped:
-                raise CallerLeft from None
-            if self.exchange.status and not self.exchange.answers_with_events:  # nothing can be added to such an answer
-                raise CutOff(self.refusal.message) from None
-            raise self.refusal from None
+def _withdraw(exchange: Exchange, refusal: OmniError) -> None:
+    """May be called again: what is done for others too ends once they have left."""
+    has_begun_otherwise = exchange.status and not exchange.answers_with_events  # nothing can be added to such an answer
+    if exchange.is_shared and not has_begun_otherwise:
+        exchange.end_for_its_caller(refusal)
+    elif exchange.is_muted:
+        exchange.stop(CallerLeft())
+    else:
+        exchange.stop(CutOff(refusal.message) if has_begun_otherwise else refusal)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from functions.gateway.exchange import Exchange
 from functions.gateway.leaving import when_leaving
-from functions.gateway.stage import Handler
+from functions.gateway.stage import Stage
 from shared import telemetry
 from shared.core.errors import Unavailable
 from shared.core.usage import UsageRow
@@ -34,7 +34,7 @@ class Batch:
     rows: Sequence[UsageRow]
 
 
-class TrackUsage:
+class TrackUsage(Stage):
     def __init__(self, records: UsageRecords, clock: Clock) -> None:
         self._records = records
         self._clock = clock
@@ -46,16 +46,13 @@ class TrackUsage:
         self._knows_its_end = False
         self._writing = threading.Lock()
 
-    async def __call__(self, exchange: Exchange, proceed: Handler) -> None:
-        try:
-            await proceed(exchange)
-        finally:
-            if caller := exchange.caller:
-                telemetry.TENANT_REQUESTS.labels(caller.tenant, exchange.model, exchange.route_name).inc()
-                if exchange.tokens_in or exchange.tokens_out:
-                    telemetry.count_tokens(caller.tenant, exchange.model, exchange.tokens_in, exchange.tokens_out)
-                if exchange.model:
-                    self._keep(self._row(exchange, caller.tenant, caller.key_id))
+    def leave(self, exchange: Exchange) -> None:
+        if caller := exchange.caller:
+            telemetry.TENANT_REQUESTS.labels(caller.tenant, exchange.model, exchange.route_name).inc()
+            if exchange.tokens_in or exchange.tokens_out:
+                telemetry.count_tokens(caller.tenant, exchange.model, exchange.tokens_in, exchange.tokens_out)
+            if exchange.model:
+                self._keep(self._row(exchange, caller.tenant, caller.key_id))
 
     def _row(self, exchange: Exchange, tenant: str, key_id: str) -> UsageRow:
         return UsageRow(

@@ -128,7 +128,8 @@ class Edge:
             return _sent(Reply.problem(OmniError(), facts.request_id))
 
     async def _answer(self, request: Request, facts: RequestFacts) -> Response:
-        check_head(request.scope, self._settings.max_header_bytes)
+        scope = request.scope
+        check_head(scope["path"], scope["query_string"], scope["headers"], self._settings.max_header_bytes)
         refuse_ambiguity(request.scope["headers"])
         path = self._door.path(request.scope["path"])
         route, _ = self._router.find(request.method, path)

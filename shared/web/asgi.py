@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any, ParamSpec, TypeVar
@@ -35,10 +35,10 @@ class CallerLeft(Exception):
     """The caller closed the connection."""
 
 
-def check_head(scope: Message, most: int) -> None:
+def check_head(path: str, query: bytes, headers: Iterable[tuple[Sized, Sized]], most: int) -> None:
     """HeadersTooLarge when path, query and headers have more than `most` bytes together."""
-    size = len(scope["path"]) + len(scope["query_string"])
-    for name, value in scope["headers"]:
+    size = len(path) + len(query)
+    for name, value in headers:
         size += len(name) + len(value)
     if size > most:
         raise HeadersTooLarge(f"The request head may have {most} bytes at most.")
@@ -53,13 +53,6 @@ def refuse_ambiguity(lines: Iterable[tuple[bytes, bytes]]) -> None:
                 f"The header '{name.decode()}' was sent more than once.", param=name.decode(), code="duplicate_header"
             )
         seen.add(name)
-
-
-def require_host(headers: RawHeaders, version: str) -> None:
-    """InvalidRequest where RFC 9112, 3.2 wants one: two proxies may take a request of two hosts for different ones."""
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (not hosts and version == "1.1"):
-        raise InvalidRequest("A request has exactly one Host header.", code="invalid_http")
 
 
 async def read_body(receive: Receive, declared: bytes, most: int, within_s: float) -> bytes:
@@ -86,13 +79,14 @@ def require_at_most(size: int, most: int) -> None:
 
 async def look_into(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The work's result; it is done in a thread when the body it looks into is large or holds much."""
-    if _is_quick(body):
+    if is_quick(body):
         return work(*args, **kwargs)
     run = partial(contextvars.copy_context().run, work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_threads(), run)
 
 
-def _is_quick(body: bytes) -> bool:
+def is_quick(body: bytes) -> bool:
+    """Whether looking into a body holds up the event loop for no more than a moment."""
     if len(body) <= SIMPLE_BYTES:
         return True
     return len(body) <= LARGE_BYTES and body.count(b",") + body.count(b"[") + body.count(b"{") <= MOST_MARKS

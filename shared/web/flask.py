@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Any
 
 import flask
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -56,7 +55,7 @@ class FlaskEdge:
     def _answer(self, request: flask.Request, path: str, request_id_: str) -> tuple[str, Reply]:
         route_name = "none"
         try:
-            check_head(_scope(request), self._settings.max_header_bytes)
+            check_head(request.path, request.query_string, request.headers.items(), self._settings.max_header_bytes)
             if page := self._page(request, path):
                 return SYSTEM_PAGE, page
             route, params = self._router.find(request.method, path)
@@ -126,11 +125,6 @@ def _refused(error: OmniError, request_id_: str) -> Reply:
 
 def _call(request: flask.Request, audience: str, path: str) -> Call:
     return Call(audience, request.method, path, request.query_string.decode("latin-1"))
-
-
-def _scope(request: flask.Request) -> dict[str, Any]:
-    """The request's head as ASGI has it."""
-    return {"path": request.path, "query_string": request.query_string, "headers": [*request.headers.items()]}
 
 
 def _files(request: flask.Request) -> dict[str, UploadedFile]:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from functions.gateway.exchange import Exchange
+from functions.gateway.exchange import Exchange, Writer
 from shared.ports.upstream import OutgoingRequest, Response
-from shared.web.asgi import Receive, Send
+from shared.web.asgi import RawHeaders
+from shared.web.request_head import RequestHead
 from tests.fakes import FakeResponse, FakeUpstream
 from tests.gateway.conftest import CHAT, World
 
@@ -120,10 +121,37 @@ async def never(*_: object) -> Any:
     await asyncio.get_running_loop().create_future()
 
 
-def bare_exchange(receive: Receive = never, send: Send = never) -> Exchange:
-    """A request of nobody in particular, for a stage alone."""
-    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
-    return Exchange(scope, receive, send, 0.0)
+class WrittenDown:
+    """A caller's connection that writes down what it is sent; one that does not read is stuck after its first part."""
+
+    def __init__(self, *, reads: bool = True) -> None:
+        self.status = 0
+        self.parts: list[bytes] = []
+        self.has_left = self.is_broken_off = False
+        self._reads = reads
+
+    @property
+    def takes_more(self) -> bool:
+        return self._reads or not self.parts
+
+    def begin(self, status: int, headers: RawHeaders) -> None:
+        self.status = status
+
+    def write(self, part: bytes, *, more: bool) -> None:
+        self.parts.append(part)
+
+    async def write_as_read(self, part: bytes, *, more: bool) -> None:
+        if not self.takes_more:
+            await never()
+        self.write(part, more=more)
+
+    def break_off(self) -> None:
+        self.is_broken_off = True
+
+
+def bare_exchange(writer: Writer | None = None) -> Exchange:
+    """A request of no caller in particular, for a stage alone."""
+    return Exchange(RequestHead("POST", "/", b"", [], ""), never, writer or WrittenDown(), 0.0)
 
 
 async def until(condition: Callable[[], object], description: str) -> None:

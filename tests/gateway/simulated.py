@@ -14,8 +14,9 @@ from typing import Any
 from functions.gateway.admit import Admit
 from functions.gateway.exchange import Exchange
 from functions.gateway.leasing import Leasing
+from functions.gateway.request_pass import RequestPass, Stages
+from functions.gateway.stage import Stage, Wait
 from shared.adapters.memory_limiter import MemoryLimiter
-from shared.core.errors import RateLimited
 from shared.core.keys import TIER_LIMITS, Caller, Tier
 from shared.core.limits import Answer, Ask, Claim
 from shared.core.routing import Model
@@ -23,13 +24,14 @@ from shared.limits.admission import Admission
 from shared.limits.policy import LimitPolicy
 from shared.surfaces.input_size import InputSize
 from shared.surfaces.request import InferenceRequest
+from shared.web.reply import Reply
 from tests.fakes import FakeClock
+from tests.gateway.calls import bare_exchange
 
 WINDOW_S = 60
 WAY_S, UPSTREAM_S = 0.001, 0.003
 MODEL = Model("small", (), frozenset({"chat"}))
 ASKED = InferenceRequest("small", max_tokens=16)
-SCOPE = {"method": "POST", "path": "/v1/chat/completions", "query_string": b"", "headers": []}
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -131,24 +133,27 @@ class Traffic:
         return Admit(admission, Leasing(admission, link, clock), clock, 1000)
 
     async def _request(self, admit: Admit, clock: FakeClock, number: int) -> None:
-        exchange = Exchange(SCOPE, _nothing, _nothing, clock.time)  # type: ignore[arg-type]
+        exchange = bare_exchange()
         exchange.caller = Caller("key", "tenant", Tier.PREMIUM, frozenset(), self.limit)
-        try:
-            await admit(exchange, self._answer(admit, clock, number))
-        except RateLimited:
-            return
-
-    def _answer(self, admit: Admit, clock: FakeClock, number: int) -> Any:
-        async def proceed(exchange: Exchange) -> None:
-            await admit.to_model(exchange, MODEL, ASKED, InputSize(80))
-            self.admitted.append(clock.time)
-            self.by_instance[number] += 1
-            exchange.status = 200
-            await asyncio.sleep(UPSTREAM_S)
-            exchange.tokens_in, exchange.tokens_out = 10, 9
-
-        return proceed
+        answer = Upstream(self, admit, clock, number)
+        if task := RequestPass(Stages([admit, answer]), exchange, asyncio.get_running_loop()).run():
+            await task
 
 
-async def _nothing(*_: object) -> None:
-    """Nothing comes, and nobody listens."""
+class Upstream(Stage):
+    """Answers what was admitted."""
+
+    def __init__(self, traffic: Traffic, admit: Admit, clock: FakeClock, number: int) -> None:
+        self._traffic, self._admit, self._clock, self._number = traffic, admit, clock, number
+
+    def enter(self, exchange: Exchange) -> Wait:
+        return Wait(self._answer(exchange))
+
+    async def _answer(self, exchange: Exchange) -> Reply:
+        await self._admit.to_model(exchange, MODEL, ASKED, InputSize(80))
+        self._traffic.admitted.append(self._clock.time)
+        self._traffic.by_instance[self._number] += 1
+        exchange.status = 200
+        await asyncio.sleep(UPSTREAM_S)
+        exchange.tokens_in, exchange.tokens_out = 10, 9
+        return Reply(200)

@@ -177,7 +177,7 @@ def test_a_tenants_answers_are_given_to_its_keys_and_to_nobody_else(world: World
 def test_a_model_that_is_served_by_something_else_has_other_answers(world: World, cache: Gone, changed: Model) -> None:
     before = Model("m", (UpstreamTarget("http://a", "m"),), frozenset())
     kept = KeptAnswers(cache, world.clock, 60)
-    versions = {Cache(world.settings, Catalogue((model,)), kept)._versions["m"] for model in (before, changed)}
+    versions = {Cache(Catalogue((model,)), kept)._versions["m"] for model in (before, changed)}
     assert len(versions) == 2
 
 

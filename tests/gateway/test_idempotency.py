@@ -11,6 +11,8 @@ import pytest
 from functions.gateway.exchange import Exchange
 from functions.gateway.recording import MOST_BYTES
 from functions.gateway.replay import Replay
+from functions.gateway.request_pass import RequestPass, Stages
+from functions.gateway.stage import Stage, Wait
 from shared.adapters.file_blobs import FileBlobs
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Conflict, Unavailable
@@ -336,18 +338,19 @@ def test_a_caller_who_leaves_finds_its_answer_when_it_comes_back(tmp_path: Path,
 def test_a_long_run_keeps_its_claim(world: World, store: Lost, clock: FakeClock, tmp_path: Path) -> None:
     async def run() -> None:
         keys = IdempotencyKeys(store, FileBlobs(tmp_path))
-        stage, finish = Replay(world.settings, keys, renew_every_s=0.01), asyncio.Event()
-
-        async def slow(_: Exchange) -> None:
-            await finish.wait()
-
-        run = asyncio.create_task(stage(posted(KEY), slow))
+        finish = asyncio.Event()
+        stages = Stages([Replay(world.settings, keys, renew_every_s=0.01), Slow(finish)])
+        run = RequestPass(stages, posted(KEY), asyncio.get_running_loop()).run()
+        assert run
         await until(lambda: lease_left_s(tmp_path, clock), "the key is claimed")
         for _ in range(3):
             clock.advance(LEASE_S * 0.9)
             await until(lambda: lease_left_s(tmp_path, clock) > LEASE_S * 0.9, "the claim is renewed")
-        with pytest.raises(Conflict):
-            await stage(posted(KEY), slow)
+        second = posted(KEY)
+        conflict = RequestPass(stages, second, asyncio.get_running_loop()).run()
+        assert conflict
+        await conflict
+        assert isinstance(second.error, Conflict)
         finish.set()
         await run
 
@@ -386,6 +389,20 @@ def test_the_answer_comes_even_when_the_store_has_gone_meanwhile(
     world.answers(answer)
     assert chat(world).json() == WHOLE
     assert "was not kept" in caplog.text
+
+
+class Slow(Stage):
+    """Takes as long as it is told to."""
+
+    def __init__(self, finish: asyncio.Event) -> None:
+        self._finish = finish
+
+    def enter(self, exchange: Exchange) -> Wait:
+        return Wait(self._finished(exchange))
+
+    async def _finished(self, exchange: Exchange) -> Reply:
+        await self._finish.wait()
+        return Reply(200, b"{}")
 
 
 def posted(headers: dict[str, str]) -> Exchange:

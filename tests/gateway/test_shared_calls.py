@@ -71,6 +71,7 @@ def test_uploads_that_trickle_leave_threads_to_other_tenants(tmp_path: Path) -> 
             assert threads.most == 3
             for upload in uploads:
                 upload.leave()
+            for upload in uploads:
                 await upload.done()
             await until(lambda: threads.at_once == 0)
 

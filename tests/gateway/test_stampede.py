@@ -9,14 +9,14 @@ import pytest
 from redis import Redis
 
 from functions.gateway.flight import Flight
+from functions.gateway.kept_answers import Question
 from functions.gateway.recording import MOST_BYTES
 from shared.adapters.redis_cache import RedisCache
 from shared.ports.upstream import TimedOut
 from shared.redis import connect
-from shared.web.asgi import Message
 from tests.fakes import FakeResponse
 from tests.gateway.answers import ASKED_STREAM, STREAM, answer, tokens_out
-from tests.gateway.calls import Call, GatedUpstream, bare_exchange, never, until
+from tests.gateway.calls import Call, GatedUpstream, WrittenDown, bare_exchange, until
 from tests.gateway.conftest import World
 from tests.redis_server import running
 
@@ -190,20 +190,17 @@ def test_an_answer_too_large_to_share_is_made_for_each(tmp_path: Path) -> None:
 
 def test_a_first_caller_who_does_not_read_its_stream_does_not_hold_up_the_others() -> None:
     async def run() -> None:
-        got: list[Message] = []
-
-        async def take(message: Message) -> None:
-            got.append(message)
-
-        first = bare_exchange(send=never)
-        flight = Flight(first, lambda _: None, patience_s=0.05)
-        following = asyncio.create_task(flight.follow(bare_exchange(send=take), lambda *_: None))
+        got = WrittenDown()
+        first = bare_exchange(WrittenDown(reads=False))
+        flight = Flight(first, Question("any", as_stream=True, with_usage=False), lambda _: None, patience_s=0.05)
+        first.flight = flight
+        following = asyncio.create_task(flight.follow(bare_exchange(got), lambda *_: None))
         await asyncio.sleep(0)
         await first.begin(200, [(b"content-type", b"text/event-stream")])
         for part in (*STREAM, b""):
             await first.write(part, more=bool(part))
         flight.end()
         assert await following
-        assert [message["body"] for message in got[1:]] == [*STREAM, b""]
+        assert got.parts == [*STREAM, b""]
 
     asyncio.run(run())

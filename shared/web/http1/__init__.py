@@ -4,12 +4,19 @@ Parsing is httptools' (llhttp, Node's parser). What is ours is what a gateway on
 docs/adr/0006.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+from shared.web.http1.answering import Answering
 from shared.web.http1.bounds import READ_BYTES, ConnectionBounds, PeerConnections, UnreadAnswers
 from shared.web.http1.connection import MOST_HEAD_BYTES, HttpConnection
 
-__all__ = ["MOST_HEAD_BYTES", "ConnectionBounds", "HttpConnection", "http_protocol", "serve_functions"]
+__all__ = [
+    "MOST_HEAD_BYTES", "Answering", "ConnectionBounds", "HttpConnection", "direct_protocol", "http_protocol",
+    "serve_functions",
+]  # fmt: skip
+
+Handler = Callable[[Answering], None]
 
 
 def http_protocol(bounds: ConnectionBounds) -> Any:
@@ -22,7 +29,19 @@ def http_protocol(bounds: ConnectionBounds) -> Any:
     return type("BoundedHttpConnection", (HttpConnection,), {"bounds": bounds, **of_all})
 
 
-def serve_functions(bounds: ConnectionBounds) -> None:
+def direct_protocol(bounds: ConnectionBounds, handler: Handler) -> Any:
+    """The same for a handler of requests that is called in place of an ASGI application."""
+
+    class DirectHttpConnection(http_protocol(bounds)):  # type: ignore[misc]
+        holds_requests = True
+
+        def handle(self, answering: Answering) -> None:
+            handler(answering)
+
+    return DirectHttpConnection
+
+
+def serve_functions(bounds: ConnectionBounds, handler: Handler) -> None:
     """Has the Functions Framework's ASGI server speak it. The framework takes no options for its server; the worker
     class's own table of options is the one place where they can be given.
 
@@ -30,5 +49,5 @@ def serve_functions(bounds: ConnectionBounds) -> None:
     """
     from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
-    ours = {"http": http_protocol(bounds), "proxy_headers": False}
+    ours = {"http": direct_protocol(bounds, handler), "proxy_headers": False}
     UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, **ours}

@@ -1,7 +1,8 @@
-"""One request while it is answered: the application's `receive` and `send`."""
+"""One request while it is answered: an application's `receive` and `send`, or the same step by step without waiting."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from shared.web.asgi import Message, RawHeaders
 from shared.web.http1.bounds import MOST_UNSENT_BYTES
 from shared.web.incoming import request_id
 from shared.web.reply import Reply
+from shared.web.request_head import RequestHead
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -42,20 +44,36 @@ class Answering:
         "_size",
         "has_begun",
         "has_left",
+        "head",
+        "http_version",
         "is_complete",
+        "is_short",
         "is_whole",
         "keep_alive",
-        "scope",
+        "on_leave",
+        "raw_path",
     )
 
     def __init__(
-        self, connection: "HttpConnection", scope: Message, *, keep_alive: bool, expects_continue: bool
+        self,
+        connection: "HttpConnection",
+        head: RequestHead,
+        raw_path: bytes,
+        http_version: str,
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
+        is_short: bool,
     ) -> None:
         self._connection = connection
-        self.scope = scope
+        self.head = head
+        self.raw_path = raw_path
+        self.http_version = http_version
         self.keep_alive = keep_alive
         """Whether the connection may carry another request after this one."""
         self._expects_continue = expects_continue
+        self.is_short = is_short
+        """Whether little of a body is to come, and the caller sends it without being asked."""
         self._parts: list[bytes] = []
         self._size = 0
         self._news: asyncio.Event | None = None
@@ -68,7 +86,9 @@ class Answering:
         self.is_whole = False
         """Whether the request has arrived to its end."""
         self.has_left = False
-        """Whether the caller has."""
+        """Whether the caller has left."""
+        self.on_leave: Callable[[], None] | None = None
+        """Called when it does before the answer is complete."""
         self.has_begun = False
         """Whether the answer has begun, ..."""
         self.is_complete = False
@@ -94,6 +114,15 @@ class Answering:
         """The caller is not there any more."""
         self.has_left = True
         self._wake()
+        if self.on_leave:
+            self.on_leave()
+
+    def take_body(self) -> bytes | None:
+        """The whole body, if it is there to its end and nothing of it was received; once."""
+        if not self.is_whole or self._has_told_all or self.has_left:
+            return None
+        self._has_told_all = True
+        return self._taken()
 
     async def receive(self) -> Message:
         if self._expects_continue and not self.has_begun:
@@ -106,10 +135,13 @@ class Answering:
             self._news.clear()
         if self.has_left or self.is_complete:
             return DISCONNECT
+        self._has_told_all = self.is_whole
+        return {"type": "http.request", "body": self._taken(), "more_body": not self.is_whole}
+
+    def _taken(self) -> bytes:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts, self._size = [], 0
-        self._has_told_all = self.is_whole
-        return {"type": "http.request", "body": body, "more_body": not self.is_whole}
+        return body
 
     def _wake(self) -> None:
         if self._news:
@@ -119,35 +151,40 @@ class Answering:
 
     async def run(self, application: "ASGI3Application") -> None:
         try:
-            await application(self.scope, self.receive, self.send)  # type: ignore[arg-type]
+            await application(self._connection.scope(self), self.receive, self.send)  # type: ignore[arg-type]
         except Exception as error:  # The edge: what it was goes to the log, and the caller is told that it was.
             log.error("an application failed", exc_info=error)
         finally:
-            if not (self.has_left or self.is_complete):
-                self._break_off()
+            self.break_off()
 
     async def send(self, message: Message) -> None:
-        body: bytes = message.get("body", b"")
-        if self._connection.drained:
-            await self._drained(len(body))
-        if self.has_left:
-            return
         if not self.has_begun:
-            self._begin(message["status"], message["headers"])
-        elif self.is_complete or message["type"] != "http.response.body":
+            await self._drained(0)
+            if not self.has_left:
+                self.begin(message["status"], message["headers"])
+        elif message["type"] != "http.response.body":
             raise RuntimeError(f"no {message['type']} can follow")
-        elif len(body) <= MOST_UNSENT_BYTES:
-            self._go_on(body, more=message.get("more_body", False))
         else:
-            await self._go_on_in_pieces(memoryview(body), more=message.get("more_body", False))
+            await self.write_as_read(message.get("body", b""), more=message.get("more_body", False))
 
-    async def _go_on_in_pieces(self, body: memoryview, *, more: bool) -> None:
-        """As fast as the caller reads: what it has not read is not copied."""
-        while body and not self.has_left:
-            piece, body = body[:MOST_UNSENT_BYTES], body[MOST_UNSENT_BYTES:]
-            self._go_on(piece, more=more or len(body) > 0)
-            if body:
-                await self._drained(len(body))
+    @property
+    def takes_more(self) -> bool:
+        """Whether the caller has read so much of what was sent that it may be sent more."""
+        return self._connection.drained is None
+
+    async def write_as_read(self, part: bytes, *, more: bool) -> None:
+        """As `write`, as fast as the caller reads: what it has not read is not copied."""
+        if self._connection.drained:
+            await self._drained(len(part))
+        if len(part) <= MOST_UNSENT_BYTES:
+            self.write(part, more=more)
+            return
+        rest = memoryview(part)
+        while rest and not self.has_left:
+            piece, rest = rest[:MOST_UNSENT_BYTES], rest[MOST_UNSENT_BYTES:]
+            self.write(piece, more=more or len(rest) > 0)
+            if rest:
+                await self._drained(len(rest))
 
     async def _drained(self, size: int) -> None:
         """Waits until the caller has read what was sent; meanwhile so much waits here."""
@@ -159,7 +196,10 @@ class Answering:
             finally:
                 connection.unread.go_on(connection)
 
-    def _begin(self, status: int, headers: RawHeaders) -> None:
+    def begin(self, status: int, headers: RawHeaders) -> None:
+        """RuntimeError when a header would break out of its line."""
+        if self.has_left:
+            return
         self.has_begun = True
         head = self._head(status, headers)
         if self._announced is None:
@@ -177,9 +217,9 @@ class Answering:
             elif name == b"connection":
                 says_close = value.lower() == b"close"
             lines.append(b"%b: %b\r\n" % (name, value))
-        if self.scope["method"] == "HEAD" or status in WITHOUT_BODY:
+        if self.head.method == "HEAD" or status in WITHOUT_BODY:
             self._has_body, self._announced = False, 0
-        elif self._announced is None and self.scope["http_version"] == "1.1":
+        elif self._announced is None and self.http_version == "1.1":
             self._in_chunks = True
             lines.append(b"transfer-encoding: chunked\r\n")
         elif self._announced is None:
@@ -192,7 +232,12 @@ class Answering:
             raise RuntimeError("a header has a line break or a null in it")
         return head + b"\r\n"
 
-    def _go_on(self, part: bytes | memoryview, *, more: bool) -> None:
+    def write(self, part: bytes | memoryview, *, more: bool) -> None:
+        """A part of the body, the last with `more=False`. RuntimeError when it is not what the head announced."""
+        if self.has_left:
+            return
+        if self.is_complete:
+            raise RuntimeError("the answer has ended")
         if not self._has_body:
             part = b""
         elif self._in_chunks:
@@ -211,11 +256,14 @@ class Answering:
 
     def _complete(self) -> None:
         self.is_complete = True
+        self.on_leave = None
         self._wake()
         self._connection.answered(self)
 
-    def _break_off(self) -> None:
-        """The application ended without an answer, or in its middle: only a connection that ends there tells that."""
+    def break_off(self) -> None:
+        """No more comes of an answer that is not complete: only a connection that ends there tells that."""
+        if self.has_left or self.is_complete:
+            return
         self.keep_alive = False
         if not self.has_begun or self._held_head:
             self._connection.write(refusal(OmniError()))

@@ -9,17 +9,17 @@ import asyncio
 from collections import deque
 from math import inf
 from typing import Any, cast
-from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from shared.core.errors import HeadersTooLarge, InvalidRequest, OmniError
-from shared.web.asgi import Message, RawHeaders, require_host
+from shared.web.asgi import Message, RawHeaders
 from shared.web.http1.answering import Answering, refusal
-from shared.web.http1.bounds import LINGER_S, MOST_HEADERS, BoundedConnection, too_many_connections
+from shared.web.http1.bounds import LINGER_S, BoundedConnection, too_many_connections
+from shared.web.http1.reading import Place, RequestReader
+from shared.web.request_head import RequestHead
 
 MOST_HEAD_BYTES = 256 * 1024
 """More than the gateway lets pass: those between are answered by it, in the one error shape. So much may also come of a
@@ -27,10 +27,15 @@ body without a byte of it: trailers, and what stands beside the sizes of chunks.
 MOST_WAITING = 1
 """Requests that came before the answer to an earlier one. Who sends more is not read from, so is not seen to leave."""
 ASGI = {"version": "3.0", "spec_version": "2.3"}
+HELD_S = 0.1
+"""A short body is waited for so long before its request is handled; then whoever handles it waits, within bounds."""
 
 
 class HttpConnection(BoundedConnection):
-    """As httptools' delegate it is told the parts of requests; uvicorn's server makes it, and shuts it down."""
+    """uvicorn's server makes it, and shuts it down."""
+
+    holds_requests = False
+    """Whether a request is handled only once it is whole, if its body is short."""
 
     def __init__(
         self,
@@ -46,17 +51,17 @@ class HttpConnection(BoundedConnection):
         self._server = server_state
         self._state = app_state
         self._loop = _loop or asyncio.get_running_loop()
-        self._parser = self._new_parser()
-        self._url = b""
-        self._headers: RawHeaders = []
-        self._in_head = True
-        self._head_bytes = self._read_bytes = self._header_lines = 0
+        self._reader = RequestReader(self)
         self._reading: Answering | None = None
         """The request that is arriving, once its head is there."""
         self._current: Answering | None = None
         """The one that is being answered, ..."""
         self._waiting: deque[Answering] = deque()
         """... and those that came meanwhile."""
+        self._unstarted: Answering | None = None
+        """The current one while its handling has not begun, ..."""
+        self._held: Answering | None = None
+        """... because the rest of its body is about to come."""
         self._last_words = b""
         """Said when all before it is answered: what came then was no request."""
         self._due = inf
@@ -73,15 +78,8 @@ class HttpConnection(BoundedConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server.connections.add(cast(Any, self))
-        self._client = get_remote_addr(self._transport)
-        self._common = {
-            "type": "http",
-            "asgi": ASGI,
-            "root_path": "",
-            "server": get_local_addr(self._transport),
-            "client": self._client,
-            "scheme": "https" if is_ssl(self._transport) else "http",
-        }
+        self._client, self._local = get_remote_addr(self._transport), get_local_addr(self._transport)
+        self._peer = self._client[0] if self._client else ""
         self._due = self._loop.time() + self.bounds.head_s
         self._look_at_the_clock()
         self._is_counted = self.take_place(self._transport, self._client)
@@ -93,6 +91,7 @@ class HttpConnection(BoundedConnection):
         self._server.connections.discard(cast(Any, self))
         self._timer.cancel()
         self._waiting.clear()
+        self._unstarted = None
         if self._is_counted:
             self.peers.leave(self._client)
         if self._current:
@@ -100,13 +99,19 @@ class HttpConnection(BoundedConnection):
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        self._read_bytes = len(data)
-        self._head_bytes += self._read_bytes
-        while data and not self._last_words:
-            data = self._fed(data)
-        if self._last_words and self._head_bytes > 4 * MOST_HEAD_BYTES:
-            self._close()
-        if self._head_bytes > MOST_HEAD_BYTES and (self._in_head or self._reading):
+        if self._last_words:
+            self._reader.head_bytes += len(data)
+            if self._reader.head_bytes > 4 * MOST_HEAD_BYTES:
+                self._close()
+            return
+        try:
+            self._reader.feed(data)
+        except InvalidRequest as error:
+            self._refuse(error)
+        if self._unstarted:
+            self._start_if_due(self._unstarted)
+        too_long = self._reader.head_bytes > MOST_HEAD_BYTES and (self._reader.in_head or self._reading)
+        if too_long and not self._last_words:
             self._refuse(HeadersTooLarge(f"Head and trailers may have {MOST_HEAD_BYTES} bytes each at most."))
 
     def pause_writing(self) -> None:
@@ -118,6 +123,8 @@ class HttpConnection(BoundedConnection):
         if self.drained:
             self.drained.set()
             self.drained = None
+        if self._unstarted:
+            self._start(self._unstarted)
 
     def shutdown(self) -> None:
         """The server is about to stop: what is under way is answered, and nothing after it."""
@@ -126,95 +133,64 @@ class HttpConnection(BoundedConnection):
         else:
             self._close()
 
-    # What the parser tells
+    # What the reader tells
 
-    def on_message_begin(self) -> None:
-        self._url, self._headers = b"", []
-        self._in_head, self._head_bytes, self._header_lines = True, self._read_bytes, 0
+    def request_begins(self) -> None:
         self._due = inf if self._current else self._loop.time() + self.bounds.head_s
 
-    def on_url(self, part: bytes) -> None:
-        self._url += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_lines += 1
-        if self._header_lines > MOST_HEADERS:
-            raise HeadersTooLarge(f"A head or trailers may have {MOST_HEADERS} lines at most.")
-        if self._in_head:  # else a trailer
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        if self._parser.should_upgrade():
-            return
-        version = self._parser.get_http_version()
-        require_host(self._headers, version)
-        scope = self._scope()
-        expects_continue = version == "1.1" and any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
+    def head_is_read(self, place: Place, method: str, version: str, *, stays: bool) -> None:
+        reader, self._due = self._reader, inf
+        path, raw_path, query = place
+        self._reading = Answering(
+            self,
+            RequestHead(method, path, query, reader.headers, self._peer),
+            raw_path,
+            version,
+            keep_alive=stays and version == "1.1",
+            expects_continue=version == "1.1" and reader.expects_continue,
+            is_short=reader.has_short_body,
         )
-        keep_alive = version == "1.1" and self._parser.should_keep_alive()
-        self._in_head, self._due = False, inf
-        self._reading = Answering(self, scope, keep_alive=keep_alive, expects_continue=expects_continue)
         if self._current:
             self._waiting.append(self._reading)
             if len(self._waiting) > MOST_WAITING:
                 self.pause_reading()
         else:
-            self._answer(self._reading)
+            self._current = self._unstarted = self._reading
+            if not self.holds_requests:
+                self._start(self._reading)
 
-    def on_body(self, part: bytes) -> None:
-        self._head_bytes = 0
+    def body_is_read(self, part: bytes) -> None:
+        self._reader.head_bytes = 0
         if self._reading:
             self._reading.feed(part)
 
-    def on_message_complete(self) -> None:
+    def request_is_read(self) -> None:
         if self._reading:
             self._reading.end()
             self._reading = None
             if self._current is None:
                 self._due = self._loop.time() + self._idle_s
 
-    def _scope(self) -> Message:
-        url = parse_url(self._url)
-        path = url.path.decode("ascii")
-        return self._common | {
-            "http_version": self._parser.get_http_version(),
-            "method": self._parser.get_method().decode("ascii"),
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
-            "headers": self._headers,
+    # The answers
+
+    def scope(self, answering: Answering) -> Message:
+        """The request as an ASGI application is told of it."""
+        head = answering.head
+        return {
+            "type": "http",
+            "asgi": ASGI,
+            "root_path": "",
+            "server": self._local,
+            "client": self._client,
+            "scheme": "https" if is_ssl(self._transport) else "http",
+            "http_version": answering.http_version,
+            "method": head.method,
+            "path": head.path,
+            "raw_path": answering.raw_path,
+            "query_string": head.query,
+            "headers": head.headers,
             "state": self._state.copy(),
         }
-
-    def _fed(self, data: bytes) -> bytes:
-        """What is still to be fed to the parser."""
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as offer:
-            if self._parser.get_method() != b"CONNECT":
-                return self._without_upgrade() + data[offer.args[0] :]
-            self._refuse(InvalidRequest("There are no tunnels here.", code="invalid_http"))
-        except HttpParserError as error:
-            found = error.__context__  # what a method above raised, if one did
-            invalid = InvalidRequest("Invalid HTTP request received.", code="invalid_http")
-            self._refuse(found if isinstance(found, InvalidRequest) else invalid)
-        return b""
-
-    def _without_upgrade(self) -> bytes:
-        """The head that has just been read, for a new parser: it may not ask this one for another protocol, and
-        httptools would lose its body."""
-        method, version = self._parser.get_method(), self._parser.get_http_version().encode()
-        self._parser = self._new_parser()
-        lines = [b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade"]
-        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self._url, version, b"".join(lines))
-
-    def _new_parser(self) -> HttpRequestParser:
-        parser = HttpRequestParser(self)
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # what comes then is not answered, but no error
-        return parser
-
-    # The answers
 
     @property
     def default_headers(self) -> RawHeaders:
@@ -237,12 +213,32 @@ class HttpConnection(BoundedConnection):
             self._say_last_words()
         else:
             self._current = None
-            is_idle = answering.is_whole and not self._in_head
+            is_idle = answering.is_whole and not self._reader.in_head
             self._due = self._loop.time() + (self._idle_s if is_idle else self.bounds.head_s)
             self.resume_reading()
 
     def _answer(self, answering: Answering) -> None:
-        self._current = answering
+        """One that waited. Its turn comes with the next round of the loop: there may be hundreds."""
+        self._current = self._unstarted = answering
+        self._loop.call_soon(self._start_if_due, answering)
+
+    def _start_if_due(self, answering: Answering) -> None:
+        """Begins to handle the current request, unless the rest of a short body is about to come, or its caller does
+        not read the answers before it."""
+        if answering.is_whole or not answering.is_short or not self.holds_requests:
+            self._start(answering)
+        elif answering is not self._held:
+            self._held = answering
+            self._loop.call_later(HELD_S, self._start, answering)
+
+    def _start(self, answering: Answering) -> None:
+        if self._unstarted is not answering or (self.drained and self.holds_requests):
+            return  # it has begun, or its connection ended; or it begins when the caller has read
+        self._unstarted = None
+        self.handle(answering)
+
+    def handle(self, answering: Answering) -> None:
+        """Runs the server's ASGI application for a request."""
         task = self._loop.create_task(answering.run(self._application))
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
@@ -250,7 +246,7 @@ class HttpConnection(BoundedConnection):
     def _refuse(self, error: OmniError) -> None:
         """What came is no request. The answers to those before it come to their end first."""
         broken, self._reading = self._reading, None
-        self._in_head, self._last_words = False, refusal(error)
+        self._last_words = refusal(error)
         if broken and broken in self._waiting:
             self._waiting.remove(broken)
         elif broken and broken is self._current:
@@ -258,7 +254,7 @@ class HttpConnection(BoundedConnection):
                 broken.keep_alive = False
                 return
             broken.leave()
-            self._current = None
+            self._current = self._unstarted = None
         if self._current is None:
             self._say_last_words()
 
