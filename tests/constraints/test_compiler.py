@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.ml_worker.constraints import compiler
-from jobs.ml_worker.constraints.compiler import SchemaCompiler, Turns
+from jobs.ml_worker.constraints.compiler import SchemaCompiler
 from jobs.ml_worker.constraints.messages import Compilation, Outcome
 from jobs.ml_worker.constraints.schema_grammar import compiled
 from shared.core.errors import RateLimited
@@ -88,38 +88,24 @@ def test_a_schema_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_one_tenant_s_schemas_do_not_hold_up_another_s() -> None:
-    async def order() -> list[str]:
-        turns, served = Turns(), list[str]()
-        await turns.take("a")
+    async def order(compiling: SchemaCompiler) -> list[str]:
+        served: list[str] = []
 
-        async def take(tenant: str) -> None:
-            await turns.take(tenant)
+        async def compile_one(tenant: str, number: int) -> None:
+            await compiling.outcome(Compilation({"const": [tenant, number]}, strict=True), tenant)
             served.append(tenant)
-            turns.give()
 
         async with asyncio.TaskGroup() as group:
-            for tenant in ["a"] * compiler.MOST_WAITING + ["b", "b"]:
-                group.create_task(take(tenant))
+            for number, tenant in enumerate(["a"] * compiler.MOST_OF_A_TENANT + ["b", "b"]):
+                group.create_task(compile_one(tenant, number))
             await asyncio.sleep(0)
             with pytest.raises(RateLimited):
-                await turns.take("a")
-            turns.give()
+                await compiling.outcome(INTEGER, "a")
         return served
 
-    assert asyncio.run(order())[:4] == ["a", "b", "a", "b"]
-
-
-def test_a_turn_that_is_given_up_goes_to_the_next() -> None:
-    async def given_up() -> None:
-        turns = Turns()
-        await turns.take("a")
-        waiting = [asyncio.create_task(turns.take(tenant)) for tenant in "ab"]
-        await asyncio.sleep(0)
-        turns.give()
-        waiting[0].cancel()
-        await waiting[1]
-
-    asyncio.run(given_up())
+    served: list[str] = in_one(order)
+    assert served[:5] == ["a", "b", "a", "b", "a"]
+    assert len(served) == compiler.MOST_OF_A_TENANT + 2
 
 
 def test_properties_keep_their_order() -> None:

@@ -41,12 +41,25 @@ def automaton(pattern: Pattern) -> Automaton:
 
 def of_words(words: list[str]) -> Automaton:
     """Takes these and nothing else."""
-    return _trie(words)
+    steps: list[dict[int, Ranges]] = [{}]
+    by_character: list[dict[str, int]] = [{}]
+    accepting = set()
+    for word in words:
+        state = 0
+        for character in word:
+            if character not in by_character[state]:
+                by_character[state][character] = len(steps)
+                steps[state][len(steps)] = characters.of(character)
+                steps.append({})
+                by_character.append({})
+            state = by_character[state][character]
+        accepting.add(state)
+    return Automaton(tuple(steps), frozenset(accepting))
 
 
 def of_other_words(words: list[str]) -> Automaton:
     """Takes every string but these."""
-    trie = _trie(words)
+    trie = of_words(words)
     other = len(trie.steps)
     steps = []
     for each in trie.steps:
@@ -209,23 +222,6 @@ def _trimmed(machine: Automaton) -> Automaton:
         {target: ranges for target, ranges in each.items() if target in alive and ranges} for each in machine.steps
     )
     return Automaton(kept, machine.accepting)
-
-
-def _trie(words: list[str]) -> Automaton:
-    steps: list[dict[int, Ranges]] = [{}]
-    by_character: list[dict[str, int]] = [{}]
-    accepting = set()
-    for word in words:
-        state = 0
-        for character in word:
-            if character not in by_character[state]:
-                by_character[state][character] = len(steps)
-                steps[state][len(steps)] = characters.of(character)
-                steps.append({})
-                by_character.append({})
-            state = by_character[state][character]
-        accepting.add(state)
-    return Automaton(tuple(steps), frozenset(accepting))
 
 
 def _within(states: int) -> int:

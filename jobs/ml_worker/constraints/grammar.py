@@ -5,8 +5,6 @@ A rule is a name and its alternatives, each a sequence of tokens: names of rules
 
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from jobs.ml_worker.constraints import characters
 from jobs.ml_worker.constraints.automata import Automaton
 from jobs.ml_worker.constraints.characters import Ranges
@@ -148,15 +146,6 @@ class Grammar:
         if escapes:
             tokens.append(self.rule(('"\\\\"', f"[{''.join(escapes)}]")))
         return tokens
-
-
-def literal(text: str) -> str:
-    """The token for a text."""
-    return '"' + "".join(_sign(ord(each)) if each in '"\\' or each < " " else each for each in text) + '"'
-
-
-def json_literal(value: object) -> str:
-    return literal(msgspec.json.encode(value).decode())
 
 
 def _set(ranges: Ranges) -> str:

@@ -7,11 +7,12 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
+from cachetools import LRUCache
 
 from shared.core.errors import InvalidRequest, OmniError
 from shared.ports.clock import Clock
@@ -40,7 +41,7 @@ class Blocklist:
         self._clock = clock
         self._until: dict[str, float] = {}
         self._strikes: Counter[str] = Counter()
-        self._proven: OrderedDict[str, None] = OrderedDict()
+        self._proven: LRUCache[str, None] = LRUCache(MOST_PROVEN)
 
     def require_harmless(self, call: Call) -> None:
         """InvalidRequest for a call that has ended an engine before."""
@@ -50,11 +51,7 @@ class Blocklist:
     def prove(self, call: Call) -> None:
         """Notes that an engine has answered under these constraints."""
         if is_constrained(call):
-            digest = _constraint(call)
-            self._proven[digest] = None
-            self._proven.move_to_end(digest)
-            if len(self._proven) > MOST_PROVEN:
-                self._proven.popitem(last=False)
+            self._proven[_constraint(call)] = None
 
     async def blame(self, calls: Collection[Call], left: Collection[Call], how: str, *, stalled: bool) -> None:
         """Blocks those of the calls that an engine was busy with which may have ended it, or those that were given up.
