@@ -1,10 +1,11 @@
 """Queries that take more than one page, and lists of what a caller may see of a query's documents."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from shared.core.errors import BadDocument
 from shared.core.positions import Position, to_cursor
 from shared.ports.store import Document, Entry, Query, Store
 
@@ -50,7 +51,7 @@ def listed(store: Store, query: Query, limit: int, shown: Callable[[Document], T
     items: list[T] = []
     cursor = query.cursor
     for read, (key, document) in enumerate(_growing(store, query, limit + 1), start=1):
-        item = _shown(query, key, document, shown)
+        item = _read(query.collection, key, document, shown)
         if item is not None and len(items) == limit:
             return Listed(items, cursor)
         if item is not None:
@@ -61,16 +62,24 @@ def listed(store: Store, query: Query, limit: int, shown: Callable[[Document], T
     return Listed(items, "")
 
 
+def readable(collection: str, documents: Iterable[Document], read: Callable[[Document], T | None]) -> Iterator[T]:
+    """What `read` makes of a collection's documents, without those that it cannot read."""
+    for document in documents:
+        if (item := _read(collection, str(document.get("id")), document, read)) is not None:
+            yield item
+
+
 def cursor_at(document: Document, order_by: str = "created_at") -> str:
     """The cursor of the page that begins after the document, which may be deleted meanwhile."""
     return to_cursor(Position(document[order_by], document["id"]))
 
 
-def _shown(query: Query, key: str, document: Document, shown: Callable[[Document], T | None]) -> T | None:
+def _read(collection: str, key: str, document: Document, read: Callable[[Document], T | None]) -> T | None:
     try:
-        return shown(document)
+        return read(document)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one document must not hide the others
-        fields = {"collection": query.collection, "document": key, "reason": type(error).__qualname__}
+        reason = str(error) if isinstance(error, BadDocument) else type(error).__qualname__
+        fields = {"collection": collection, "document": key, "reason": reason}
         log.error("a document is left out of a list", extra={"fields": fields})
         return None
 

@@ -12,10 +12,9 @@ from jobs.ml_worker.lease import Lease
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Paused, Report, WorkerTask, may_pass
 from shared import telemetry
-from shared.core.errors import NotFound, OmniError
+from shared.core.errors import BadDocument, NotFound, OmniError
 from shared.core.fair_share import Place
 from shared.core.fairness import Owner
-from shared.core.job_documents import BadDocument
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Stopped, Succeeded
 from shared.core.queues import GPU_LO
 from shared.jobs.jobs import Jobs

@@ -21,12 +21,12 @@ from shared.core.jobs import LIFETIME_S, SETTLING_TASK, State
 from shared.files.files import FILES, StoredFile
 from shared.jobs.charges import JobCharges, Terms, run_name
 from shared.jobs.jobs import JobOrder, Jobs
-from shared.jobs.report import Report
 from shared.money.policy import Applies
 from shared.pages import Listed, cursor_at, listed
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query, Store, Transaction
 from shared.settings import Settings
+from shared.sweeps.report import Report
 from shared.sweeps.sweep import Sweeps
 
 PLAN, CHUNK, FINISH = "batch_plan", "batch_chunk", SETTLING_TASK

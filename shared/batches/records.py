@@ -1,17 +1,15 @@
 """Batches in the store: every change is one transaction, on the store's time."""
 
-import logging
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from shared.core.batches import OPEN, Batch
-from shared.core.job_documents import BadDocument
-from shared.pages import every
+from shared.core.errors import BadDocument
+from shared.pages import every, readable
 from shared.ports.store import Document, Query, Store, Transaction
-
-log = logging.getLogger(__name__)
 
 BATCHES = "batches"
 OPEN_BATCHES = tuple(Query(BATCHES, (("status", "==", status.value),)) for status in OPEN)
@@ -64,11 +62,8 @@ class BatchRecords:
 
     def open(self) -> Iterator[Batch]:
         """Those that are not final and can be read: the sweep sets the others aside."""
-        for document in (each for query in OPEN_BATCHES for each in every(self._store, query)):
-            try:
-                yield from_document(document)
-            except BadDocument as error:
-                log.error("a batch was passed over", extra={"fields": {"reason": str(error)}})
+        documents = chain.from_iterable(every(self._store, query) for query in OPEN_BATCHES)
+        return readable(BATCHES, documents, from_document)
 
     def reads(self, file_id: str) -> bool:
         """Whether a batch that is not final reads that file. BadDocument when one cannot tell."""

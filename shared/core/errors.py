@@ -167,3 +167,7 @@ class UpstreamTimeout(UpstreamFailed):
 
     status = 504
     code = "upstream_timeout"
+
+
+class BadDocument(ValueError):
+    """A document of the store cannot be read; the message says which and why."""

@@ -4,13 +4,10 @@ from dataclasses import asdict, fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from shared.core.errors import BadDocument
 from shared.core.jobs import Job, JobError, Progress, State, Substate
 
 SCHEMA_VERSION = 1
-
-
-class BadDocument(ValueError):
-    """A job's document cannot be read; the message says which and why."""
 
 
 def to_document(job: Job) -> dict[str, Any]:

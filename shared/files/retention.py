@@ -5,9 +5,9 @@ from typing import Any
 
 from shared.files.files import FILES, Files, StoredFile
 from shared.files.uploads import UPLOADS, Upload, Uploads
-from shared.jobs.report import Report
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Operator, Query
+from shared.sweeps.report import Report
 from shared.sweeps.sweep import Sweeps
 
 SCHEDULE = "files_expire"

@@ -17,7 +17,7 @@ import msgspec
 from shared.core import budgets, managed_keys
 from shared.core.batches import Tokens
 from shared.core.budgets import day_of
-from shared.core.job_documents import BadDocument
+from shared.core.errors import BadDocument
 from shared.core.jobs import Job, State
 from shared.core.keys import Tier
 from shared.core.pricing import NANO, Price, Use, cost

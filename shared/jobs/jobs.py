@@ -14,14 +14,13 @@ import msgspec
 from shared.core import fairness
 from shared.core import jobs as transitions
 from shared.core.errors import Conflict
-from shared.core.job_documents import BadDocument, from_document
+from shared.core.job_documents import from_document
 from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
 from shared.jobs.charges import NO_POLICY, JobCharges, Terms
 from shared.jobs.reading import JobReader, kept, not_found
 from shared.jobs.records import JobRecords
 from shared.jobs.recovery import Recovery
-from shared.jobs.report import Report
 from shared.jobs.revoked_keys import RevokedKeys
 from shared.jobs.steps import LIVE, JobSteps
 from shared.jobs.turns import JOBS, Turns
@@ -33,6 +32,7 @@ from shared.ports.clock import Clock
 from shared.ports.queue import Queue
 from shared.ports.store import AlreadyExists, Document, Query, Store
 from shared.settings import RevokedWork, Settings
+from shared.sweeps.report import Report
 from shared.sweeps.sweep import Sweeps
 from shared.webhooks.wakeups import ROUTE as DELIVERING
 from shared.webhooks.wakeups import WebhookWakeUps
@@ -160,8 +160,8 @@ class Jobs:
             where += (("state", "==", wanted.state.value),)
 
         def shown(document: Document) -> Job | None:
-            job = _readable(document)
-            return job if job and wanted.matches(job) and self._reader.is_visible(job, tenant) else None
+            job = from_document(document)
+            return job if wanted.matches(job) and self._reader.is_visible(job, tenant) else None
 
         return listed(self._store, Query(JOBS, where, descending=True, cursor=after), limit, shown)
 
@@ -323,11 +323,3 @@ def _new(job_id: str, order: JobOrder, input_sha256: str, input_uri: str, now: f
 def _not_failed(job: Job) -> Conflict:
     message = f"Only a job that failed or expired can run again; this one is {job.state}."
     return Conflict(message, code="job_not_failed")
-
-
-def _readable(document: Document) -> Job | None:
-    try:
-        return from_document(document)
-    except BadDocument as error:
-        log.error("a job is left out of a list", extra={"fields": {"reason": str(error)}})
-        return None

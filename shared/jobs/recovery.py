@@ -10,11 +10,11 @@ from shared.core.errors import Unavailable
 from shared.core.job_documents import from_document
 from shared.core.jobs import SEND_WITHIN_S, SHARDS, State, dispatched, reap, wake_up_is_lost
 from shared.jobs.records import JobRecords
-from shared.jobs.report import Report
 from shared.jobs.turns import JOBS
 from shared.jobs.wakeups import WakeUps
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Query
+from shared.sweeps.report import Report
 from shared.sweeps.sweep import Sweeps
 
 

@@ -21,11 +21,11 @@ from shared.core.errors import Unavailable
 from shared.core.job_documents import from_document
 from shared.core.jobs import IN_FLIGHT, WAITING, Job
 from shared.core.queues import job_concurrency
-from shared.jobs.report import Deadline, Report
 from shared.pages import every_entry
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Entry, Query, Store
 from shared.settings import Settings
+from shared.sweeps.report import Deadline, Report
 from shared.sweeps.sweep import Sweeps
 
 JOBS = "jobs"

@@ -5,18 +5,18 @@ are one text in it: nothing is ever looked for inside, and a store takes its tim
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 
 from shared.core import usage
-from shared.core.job_documents import BadDocument
+from shared.core.errors import BadDocument
 from shared.core.usage import Slice, Sums, UsageRow
-from shared.jobs.report import Report
+from shared.pages import readable
 from shared.ports.store import AlreadyExists, Document, Query, Store, Transaction
+from shared.sweeps.report import Report
 from shared.sweeps.sweep import Sweep
 
 ROWS, DAYS = "usage", "usage_days"
@@ -30,8 +30,6 @@ MOST_PAGES = 200
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[UsageRow]).decode
-
-T = TypeVar("T")
 
 log = logging.getLogger("omni.usage")
 
@@ -69,11 +67,11 @@ class UsageRecords:
         found: dict[Slice, Sums] = {}
         fresh = [
             (whose, sums)
-            for rows in _readable(self._pages(NOT_SUMMED), _rows)
+            for rows in readable(ROWS, self._pages(NOT_SUMMED), _rows)
             for whose, sums in usage.by_slice(rows).items()
             if first <= whose.day <= last and tenant in (None, whose.tenant)
         ]
-        days = _readable(self._days(first, last, tenant), usage.from_document)
+        days = readable(DAYS, self._days(first, last, tenant), usage.from_document)
         for whose, sums in (*days, *fresh):
             found[whose] = found.get(whose, Sums()) + sums
         return found
@@ -117,12 +115,3 @@ def _rows(document: Document) -> list[UsageRow]:
         return _decode(document["rows"])
     except (KeyError, TypeError, msgspec.DecodeError) as error:
         raise BadDocument(f"usage {document.get('id')!r}: {error!r}") from error
-
-
-def _readable(documents: Iterator[Document], read: Callable[[Document], T]) -> Iterator[T]:
-    """Without those that cannot be read: the sums of all tenants must not miss for one of them."""
-    for document in documents:
-        try:
-            yield read(document)
-        except (BadDocument, KeyError, TypeError) as error:
-            log.error("usage was passed over", extra={"fields": {"reason": type(error).__qualname__}})

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import telemetry
-from shared.core.errors import Unavailable
-from shared.core.job_documents import BadDocument
+from shared.core.errors import BadDocument, Unavailable
 from shared.core.positions import Position, to_cursor
-from shared.jobs.report import Deadline, Report
 from shared.pages import every_entry
 from shared.ports.clock import Clock
 from shared.ports.store import Document, Entry, Query, Store
 from shared.sweeps.quarantine import Mark, Quarantine
+from shared.sweeps.report import Deadline, Report
 
 MOST_STRIKES = 100
 """Failures that one round notes: were everything to fail, that would not fill the store and the log."""

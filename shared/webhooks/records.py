@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from shared.core import webhooks
-from shared.core.job_documents import BadDocument
+from shared.core.errors import BadDocument
 from shared.core.jobs import Job
 from shared.core.webhooks import GONE, Attempt, Delivery
 from shared.jobs.view import view

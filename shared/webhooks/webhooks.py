@@ -8,12 +8,10 @@ from typing import Any
 
 from shared import telemetry
 from shared.core import webhook_urls, webhooks
-from shared.core.errors import NotFound, Unavailable
+from shared.core.errors import BadDocument, NotFound, Unavailable
 from shared.core.fair_share import Claim, FairShare
-from shared.core.job_documents import BadDocument
 from shared.core.jobs import SEND_WITHIN_S, SHARDS
 from shared.core.webhooks import Attempt, Delivery, State
-from shared.jobs.report import Report
 from shared.pages import Listed, listed
 from shared.ports.clock import Clock
 from shared.ports.courier import Courier, PrivateAddress, Undelivered
@@ -21,6 +19,7 @@ from shared.ports.queue import Queue
 from shared.ports.secrets import Secrets
 from shared.ports.store import Document, Operator, Query, Store
 from shared.settings import Settings
+from shared.sweeps.report import Report
 from shared.sweeps.sweep import Sweeps
 from shared.webhooks.records import DELIVERIES, DeliveryRecords, from_document
 from shared.webhooks.secrets import WebhookSecrets

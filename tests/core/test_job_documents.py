@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.core.job_documents import SCHEMA_VERSION, BadDocument, from_document, to_document
+from shared.core.errors import BadDocument
+from shared.core.job_documents import SCHEMA_VERSION, from_document, to_document
 from shared.core.jobs import Failed, JobError, Progress, Succeeded, finish, heartbeat
 from tests.core.test_jobs import FINAL, NOW, queued, running
 

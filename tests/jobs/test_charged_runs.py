@@ -8,8 +8,8 @@ import pytest
 
 from shared.core import managed_keys
 from shared.core.budgets import Budget, Ledger, day_of, from_document, settle
-from shared.core.errors import BudgetExceeded, Conflict
-from shared.core.job_documents import BadDocument, to_document
+from shared.core.errors import BadDocument, BudgetExceeded, Conflict
+from shared.core.job_documents import to_document
 from shared.core.jobs import Failed, Job, JobError, State, Succeeded
 from shared.core.keys import Tier
 from shared.core.managed_keys import ManagedKey

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.core.jobs import LIFETIME_S, SEND_WITHIN_S, SHARDS, State, Substate, Succeeded
-from shared.jobs.report import MOST_TIME_S, Report
+from shared.sweeps.report import MOST_TIME_S, Report
 from tests.jobs.conftest import LEASE_S, Bench
 
 

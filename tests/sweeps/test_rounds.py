@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from shared.adapters.sqlite_store import SqliteStore
-from shared.jobs.report import MOST_TIME_S
 from shared.ports.store import Document, Query
+from shared.sweeps.report import MOST_TIME_S
 from shared.sweeps.sweep import Sweeps
 from tests.fakes import FakeClock
 

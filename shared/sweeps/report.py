@@ -1,4 +1,4 @@
-"""What a schedule's round over jobs reports, and how long it may take."""
+"""What a schedule's round reports, and how long it may take."""
 
 from dataclasses import dataclass, replace
 
