@@ -1,8 +1,7 @@
 """What the gateway has under way at others, in shares for tenants: route functions' threads, upstreams' connections."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from functions.gateway.attempt import TryElsewhere
 from shared.core.errors import Unavailable
@@ -20,6 +19,45 @@ WORKER_REQUESTS = 2
 """For each slot of the worker: those in it, and as many that wait there for theirs."""
 
 
+class Hold:
+    """A context that begins when it is the caller's turn."""
+
+    __slots__ = ("_claim", "_gate", "_place", "_within_s")
+
+    def __init__(self, gate: FairGate, caller: Caller, amounts: Amounts, within_s: float) -> None:
+        self._gate = gate
+        self._claim = Claim(caller.tenant, amounts, WEIGHTS[caller.tier])
+        self._within_s = within_s
+
+    async def __aenter__(self) -> None:
+        """Unavailable when it is not the caller's turn in time."""
+        self._place = self._gate.share.try_enter(self._claim) or await self._wait()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._gate.share.leave(self._place)
+
+    async def _wait(self) -> Place:
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await self._gate.enter(self._claim)
+        except TimeoutError:
+            text = "Too many of your requests are under way."
+            raise Unavailable(text, code="too_many_under_way", retry_after_s=1) from None
+
+
+class HoldOfUpstream(Hold):
+    __slots__ = ()
+
+    async def __aenter__(self) -> None:
+        """TryElsewhere when it is not the caller's turn in time."""
+        try:
+            await super().__aenter__()
+        except Unavailable as error:
+            raise TryElsewhere(error) from error
+
+
 class RouteCalls:
     """Calls of route functions, each of which holds a thread there."""
 
@@ -27,14 +65,8 @@ class RouteCalls:
         most = settings.route_calls
         self._gate = FairGate((most, max(1, most // TRANSFERS)))
 
-    @asynccontextmanager
-    async def hold(self, caller: Caller, route: Route) -> AsyncIterator[None]:
-        """Unavailable when it is not the caller's turn within the time that the route has."""
-        place = await _place(self._gate, caller, (1, int(route.moves_files)), route.timeout_s)
-        try:
-            yield
-        finally:
-            self._gate.share.leave(place)
+    def hold(self, caller: Caller, route: Route) -> Hold:
+        return Hold(self._gate, caller, (1, int(route.moves_files)), route.timeout_s)
 
 
 class UpstreamCalls:
@@ -45,30 +77,8 @@ class UpstreamCalls:
         self._most_of_worker = settings.worker_instances * settings.worker_slots * WORKER_REQUESTS
         self._gates: dict[str, FairGate] = {}
 
-    @asynccontextmanager
-    async def hold(self, caller: Caller, target: UpstreamTarget, within_s: float) -> AsyncIterator[None]:
-        """TryElsewhere when it is not the caller's turn in time."""
+    def hold(self, caller: Caller, target: UpstreamTarget, within_s: float) -> Hold:
         gate = self._gates.get(target.url)
         if gate is None:
             gate = self._gates[target.url] = FairGate((self._most_of_worker if target.is_worker else self._most,))
-        try:
-            place = await _place(gate, caller, (1,), within_s)
-        except Unavailable as error:
-            raise TryElsewhere(error) from error
-        try:
-            yield
-        finally:
-            gate.share.leave(place)
-
-
-async def _place(gate: FairGate, caller: Caller, amounts: Amounts, within_s: float) -> Place:
-    claim = Claim(caller.tenant, amounts, WEIGHTS[caller.tier])
-    if place := gate.share.try_enter(claim):
-        return place
-    try:
-        async with asyncio.timeout(within_s):
-            return await gate.enter(claim)
-    except TimeoutError:
-        raise Unavailable(
-            "Too many of your requests are under way.", code="too_many_under_way", retry_after_s=1
-        ) from None
+        return HoldOfUpstream(gate, caller, (1,), within_s)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
+from operator import add, le, sub
 
 PATIENCE_S = 10.0
 RESERVE = 1 / 8
@@ -59,11 +60,7 @@ class Area:
         self.used = tuple(0 for _ in capacity)
 
     def fits(self, amounts: Amounts) -> bool:
-        parts = zip(self.used, amounts, self.capacity, strict=True)
-        return all(used + amount <= most for used, amount, most in parts)
-
-    def add(self, amounts: Amounts, sign: int = 1) -> None:
-        self.used = _sum(self.used, amounts, sign)
+        return all(map(le, map(add, self.used, amounts), self.capacity))
 
 
 @dataclass(slots=True)
@@ -112,7 +109,7 @@ class FairShare:
 
     @property
     def used(self) -> Amounts:
-        return _sum(self._main.used, self._reserve.used)
+        return _more(self._main.used, self._reserve.used)
 
     def held(self, tenant: str) -> Amounts:
         party = self._parties.get(tenant)
@@ -120,10 +117,13 @@ class FairShare:
 
     def enter(self, claim: Claim, admit: Callable[[], None]) -> Place:
         """The claim's place: let in at once, or in line, and then `admit` is called later. `leave` must follow."""
-        place = self._joined(claim, admit)
-        if self.waiting == 1 and self._main.fits(place.claim.amounts):  # no one else's turn can be before
-            self._admit(place, self._main)
+        place = self._place(claim, admit)
+        if not self.waiting and self._main.fits(place.claim.amounts):  # no one else's turn can be before
+            self._take(place, self._main)
+            admit()
         else:
+            self._parties[claim.tenant].join(place, self._kind(place))
+            self.waiting += 1
             self._let_in()
         return place
 
@@ -139,30 +139,30 @@ class FairShare:
         """Gives back what the place held; out of the line, where it still waited."""
         party = self._parties[place.claim.tenant]
         if place.area:
-            place.area.add(place.claim.amounts, -1)
-            party.held = _sum(party.held, place.claim.amounts, -1)
+            amounts = place.claim.amounts
+            place.area.used = _less(place.area.used, amounts)
+            party.held = _less(party.held, amounts)
             if place.area is self._main:
-                party.held_of_capacity = _sum(party.held_of_capacity, place.claim.amounts, -1)
+                party.held_of_capacity = _less(party.held_of_capacity, amounts)
         else:
             party.quit(place, self._kind(place))
             self.waiting -= 1
         party.places -= 1
         if not party.places:
             del self._parties[place.claim.tenant]
-        self._let_in()
+        if self.waiting:
+            self._let_in()
 
-    def _joined(self, claim: Claim, admit: Callable[[], None]) -> Place:
+    def _place(self, claim: Claim, admit: Callable[[], None]) -> Place:
         amounts = tuple(map(min, claim.amounts, self._main.capacity))
-        claim = Claim(claim.tenant, amounts, claim.weight)
+        if amounts != claim.amounts:
+            claim = Claim(claim.tenant, amounts, claim.weight)
         party = self._parties.get(claim.tenant)
         if party is None:
             party = self._parties[claim.tenant] = Party(self._nothing, self._nothing, self._nothing)
         party.weight = claim.weight
         party.places += 1
-        place = Place(claim, admit, next(self._numbers), self._now())
-        party.join(place, self._kind(place))
-        self.waiting += 1
-        return place
+        return Place(claim, admit, next(self._numbers), self._now())
 
     def _kind(self, place: Place) -> Kind:
         return self._is_small(place), tuple(amount > 0 for amount in place.claim.amounts)
@@ -175,16 +175,19 @@ class FairShare:
             self._admit(*found)
 
     def _admit(self, place: Place, area: Area) -> None:
-        party = self._parties[place.claim.tenant]
-        party.quit(place, self._kind(place))
+        self._parties[place.claim.tenant].quit(place, self._kind(place))
         self.waiting -= 1
-        place.area = area
-        area.add(place.claim.amounts)
-        party.held = _sum(party.held, place.claim.amounts)
-        if area is self._main:
-            party.held_of_capacity = _sum(party.held_of_capacity, place.claim.amounts)
-        party.last_turn = self._now()
+        self._take(place, area)
         place.admit()
+
+    def _take(self, place: Place, area: Area) -> None:
+        party, amounts = self._parties[place.claim.tenant], place.claim.amounts
+        place.area = area
+        area.used = _more(area.used, amounts)
+        party.held = _more(party.held, amounts)
+        if area is self._main:
+            party.held_of_capacity = _more(party.held_of_capacity, amounts)
+        party.last_turn = self._now()
 
     def _next(self) -> tuple[Place, Area] | None:
         waiting = sorted((party for party in self._parties.values() if party.first()), key=self._rank)
@@ -232,5 +235,9 @@ def _number(place: Place) -> int:
     return place.number
 
 
-def _sum(one: Amounts, other: Amounts, sign: int = 1) -> Amounts:
-    return tuple(a + sign * b for a, b in zip(one, other, strict=True))
+def _more(one: Amounts, other: Amounts) -> Amounts:
+    return tuple(map(add, one, other))
+
+
+def _less(one: Amounts, other: Amounts) -> Amounts:
+    return tuple(map(sub, one, other))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from shared.core.errors import OmniError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PAUSE_ABOVE_BYTES = 64 * 1024
 """So much of a body may wait for the application; then the caller is not read from."""
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+HEADER_LINE = b"%b: %b\r\n"
 WITHOUT_BODY = frozenset({204, 304})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 DISCONNECT: Message = {"type": "http.disconnect"}
@@ -209,28 +211,27 @@ class Answering:
 
     def _head(self, status: int, headers: RawHeaders) -> bytes:
         """RuntimeError when a header would break out of its line."""
-        says_close = False
-        lines = [STATUS_LINES[status]]
-        for name, value in (*self._connection.default_headers, *headers):
+        says_close, added = False, b""
+        headers = [*self._connection.default_headers, *headers]
+        for name, value in headers:
             if name == b"content-length":
                 self._announced = int(value)
             elif name == b"connection":
                 says_close = value.lower() == b"close"
-            lines.append(b"%b: %b\r\n" % (name, value))
         if self.head.method == "HEAD" or status in WITHOUT_BODY:
             self._has_body, self._announced = False, 0
         elif self._announced is None and self.http_version == "1.1":
             self._in_chunks = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            added = b"transfer-encoding: chunked\r\n"
         elif self._announced is None:
             self.keep_alive = False  # its end is the connection's
         self.keep_alive = self.keep_alive and not says_close
         if not (self.keep_alive or says_close):
-            lines.append(b"connection: close\r\n")
-        head = b"".join(lines)
-        if not (head.count(b"\r") == head.count(b"\n") == len(lines)) or b"\0" in head:
+            added += b"connection: close\r\n"
+        lines = HEADER_LINE * len(headers) % tuple(chain.from_iterable(headers))
+        if not (lines.count(b"\r") == lines.count(b"\n") == len(headers)) or b"\0" in lines:
             raise RuntimeError("a header has a line break or a null in it")
-        return head + b"\r\n"
+        return b"".join((STATUS_LINES[status], lines, added, b"\r\n"))
 
     def write(self, part: bytes | memoryview, *, more: bool) -> None:
         """A part of the body, the last with `more=False`. RuntimeError when it is not what the head announced."""
