@@ -11,7 +11,7 @@ import msgspec
 
 from shared.core.errors import Unauthenticated, Unavailable
 from shared.ports.store import AlreadyExists, Document, Page, Query, Transaction
-from shared.ports.upstream import OutgoingRequest, Response, UpstreamError
+from shared.ports.upstream import OutgoingRequest, Response, Take, UpstreamError
 
 T = TypeVar("T")
 
@@ -54,11 +54,12 @@ class FakeResponse:
     async def read(self) -> bytes:
         return b"".join([part async for part in self.chunks()])
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self, take: Take | None = None) -> AsyncIterator[bytes]:
         for part in self.parts:
             if isinstance(part, UpstreamError):
                 raise part
-            yield part
+            if not (take and take(part)):
+                yield part
 
 
 class FakeUpstream:

@@ -256,6 +256,10 @@ class Exchange:
         else:
             await self._write_as_read(b"" if self.method == "HEAD" else chunk, more=more)
 
+    def takes_now(self, chunk: bytes) -> bool:
+        """Whether `write_now` does for a part of the answer, which then waits for no one."""
+        return not (self.taps or self.is_muted) and self.writer.takes_more and len(chunk) <= MOST_AT_ONCE_BYTES
+
     def write_now(self, chunk: bytes, *, more: bool) -> None:
         """The same for little, where no one taps the answer."""
         chunk = b"" if self.method == "HEAD" else chunk

@@ -33,6 +33,8 @@ PASSED_BACK = (
 
 NULL_USAGE = [(b"}" + end, b',"usage":null}' + end) for end in (b"\n\n", b"\r\n\r\n")]
 """How an object at the end of an event ends, without usage and with it."""
+MARKS = (usage.MARK, b'"error"', sse.DONE)
+"""What stands in events that are more than parts of the answer."""
 MOST_WHOLE_BYTES = 1024 * 1024
 PIECE_BYTES = 8 * 1024
 """Of a file on its way to its caller: small enough to tell how fast the caller reads."""
@@ -105,7 +107,17 @@ async def relay_stream(exchange: Exchange, response: Response, clock: Clock, kee
     if not exchange.status:
         await exchange.begin(response.status, passed_back(response))
     first, done, told = True, False, False
-    async for block in sse.blocks(response.chunks()):
+    reader = sse.BlockReader()
+
+    def take(part: bytes) -> bool:
+        """Passes on what is nothing but parts of the answer, at once."""
+        if first or not reader.is_whole(part) or not exchange.takes_now(part) or any(map(part.__contains__, MARKS)):
+            return False
+        exchange.tally.take(part)
+        exchange.write_now(_completed(exchange, part), more=True)
+        return True
+
+    async for block in sse.blocks(response.chunks(take), reader):
         if first and b"data:" in block:
             telemetry.FIRST_TOKEN.labels(exchange.model).observe(clock.monotonic() - exchange.started)
             if keep_alive:

@@ -1,6 +1,6 @@
 """The one outgoing HTTP client of the hot path: pooled, no redirects, no proxies from the environment."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -36,6 +36,10 @@ class OutgoingRequest(NamedTuple):
     """Sent as they come, in place of `body`. What they raise breaks the exchange off."""
 
 
+Take = Callable[[bytes], bool]
+"""Whether it has taken a part."""
+
+
 class Response(Protocol):
     @property
     def status(self) -> int: ...
@@ -48,8 +52,9 @@ class Response(Protocol):
         """The rest of the body; AnswerTooLarge when it is more than the adapter may hold."""
         ...
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body in parts as they arrive, never empty ones."""
+    def chunks(self, take: Take | None = None) -> AsyncIterator[bytes]:
+        """The body in parts as they arrive, never empty ones. While their reader waits, `take` is offered each the
+        moment it arrives, but for the last; what it takes is not given to the reader. It does not wait, nor raise."""
         ...
 
 

@@ -15,28 +15,48 @@ _ENDS = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
 _EVENT = re.compile(rb".+?(?:\r?\n){2}", re.DOTALL)
 
 
-async def blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in blocks of one or more whole events, each as soon as it is there.
+class BlockReader:
+    """Takes a stream apart at the ends of its events."""
 
-    What is cut off at the end is left out, but for a `[DONE]` without its blank line. UpstreamFailed for an event
-    without an end.
-    """
-    rest = bytearray()
-    async for chunk in chunks:
-        if not rest and chunk.endswith(BLANK_LINES):
-            yield chunk
-            continue
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def is_whole(self, chunk: bytes) -> bool:
+        """Whether a chunk begins and ends between events."""
+        return not self._rest and chunk.endswith(BLANK_LINES)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The events that have come to their end, possibly none. UpstreamFailed for one without an end."""
+        if self.is_whole(chunk):
+            return chunk
+        rest = self._rest
         searched = max(0, len(rest) - LONGEST_BLANK + 1)
         rest += chunk
         ends_at = (rest.rfind(blank, searched) + len(blank) for blank in BLANK_LINES if rest.find(blank, searched) >= 0)
         end = max(ends_at, default=0)
         if len(rest) - end > MOST_EVENT_BYTES:
             raise UpstreamFailed("The model's server sent an event without an end.")
-        if end:
-            yield bytes(rest[:end])
-            del rest[:end]
-    if rest.strip() == LAST.strip():
-        yield LAST
+        block = bytes(rest[:end])
+        del rest[:end]
+        return block
+
+    def end(self) -> bytes:
+        """What is left is cut off, but for a `[DONE]` without its blank line."""
+        return LAST if self._rest.strip() == LAST.strip() else b""
+
+
+async def blocks(chunks: AsyncIterator[bytes], reader: BlockReader | None = None) -> AsyncIterator[bytes]:
+    """The same bytes in blocks of one or more whole events, each as soon as it is there.
+
+    What is cut off at the end is left out, but for a `[DONE]` without its blank line. UpstreamFailed for an event
+    without an end.
+    """
+    reader = reader or BlockReader()
+    async for chunk in chunks:
+        if block := reader.feed(chunk):
+            yield block
+    if last := reader.end():
+        yield last
 
 
 def ends(block: bytes) -> bool:

@@ -126,6 +126,39 @@ async def test_an_upstream_does_not_run_ahead_of_its_reader() -> None:
         assert sum([len(part) async for part in parts]) > 60 * 2**20
 
 
+@in_loop
+async def test_parts_are_offered_the_moment_they_come_while_their_reader_waits_and_keep_their_order() -> None:
+    came: list[tuple[str, bytes]] = []
+    news = asyncio.Event()
+
+    def take(part: bytes) -> bool:
+        if part == b"<no>":
+            return False
+        came.append(("taken", part))
+        news.set()
+        return True
+
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.send(CHUNKED)
+        for part in (b"<one>", b"<two>", b"<no>", b"<three>"):
+            news.clear()
+            await visit.send(b"%x\r\n%b\r\n" % (len(part), part))
+            await news.wait()
+            await asyncio.sleep(0)  # the reader waits again
+        await visit.send(b"6\r\n<last>\r\n0\r\n\r\n")
+        await visit.until_closed()
+
+    async with serving(script) as server, client() as upstream, upstream.send(request(server)) as response:
+        async for part in response.chunks(take):
+            came.append(("given", part))
+            news.set()
+    assert b"".join(part for _, part in came) == b"<one><two><no><three><last>"
+    assert ("taken", b"<two>") in came
+    assert ("given", b"<no>") in came
+    assert came[-1] == ("given", b"<last>")
+
+
 async def _in_parts(*parts: bytes | Exception) -> AsyncIterator[bytes]:
     for part in parts:
         if isinstance(part, Exception):

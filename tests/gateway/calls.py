@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from functions.gateway.exchange import Exchange, Writer
-from shared.ports.upstream import OutgoingRequest, Response
+from shared.ports.upstream import OutgoingRequest, Response, Take
 from shared.web.asgi import RawHeaders
 from shared.web.request_head import RequestHead
 from tests.fakes import FakeResponse, FakeUpstream
@@ -110,10 +110,11 @@ class GatedResponse:
     async def read(self) -> bytes:
         return b"".join([part async for part in self.chunks()])
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self, take: Take | None = None) -> AsyncIterator[bytes]:
         async for part in self._response.chunks():
             await self._gate.acquire()
-            yield part
+            if not (take and take(part)):
+                yield part
 
 
 async def never(*_: object) -> Any:

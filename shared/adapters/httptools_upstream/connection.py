@@ -6,7 +6,7 @@ from typing import cast
 
 import httptools
 
-from shared.ports.upstream import AnswerTooLarge, BrokenOff, TimedOut, UpstreamError
+from shared.ports.upstream import AnswerTooLarge, BrokenOff, Take, TimedOut, UpstreamError
 
 MOST_HEAD_BYTES = 64 * 1024
 """So much may also come of a body without a byte of it: trailers, and what stands beside the sizes of chunks."""
@@ -40,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = self._unread_bytes = 0
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
+        self._take: Take | None = None
         self._error: UpstreamError | None = None
         self._is_complete = self._may_stay = False
         self.status = 0
@@ -76,18 +77,33 @@ class Connection(asyncio.Protocol):
             self._require_at_most(int(announced) if announced.isdigit() else self._unread_bytes)
             self._resume()
             await self._news()
+        return self._joined()
+
+    def _joined(self) -> bytes:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    def _forget_parts(self) -> None:
+        self._parts.clear()
+        self._unread_bytes = 0
+
+    def _is_taken(self) -> bool:
+        """Whether what came was taken in place of its reader, who waits."""
+        if not (self._take and self._waiter and self._parts) or self._waiter.done() or self._is_complete or self._error:
+            return False
+        if taken := self._take(self._joined()):
+            self._forget_parts()
+        return taken
 
     def _require_at_most(self, size: int) -> None:
         if size > self._most_bytes:
             raise AnswerTooLarge(f"more than {self._most_bytes} bytes")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self, take: Take | None = None) -> AsyncIterator[bytes]:
+        self._take = take
         while True:
             if self._parts:
-                part = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-                self._parts.clear()
-                self._unread_bytes = 0
+                part = self._joined()
+                self._forget_parts()
                 yield part
                 continue
             if self._is_complete:
@@ -155,7 +171,8 @@ class Connection(asyncio.Protocol):
             self._parts[known:] = [b"".join(self._parts[known:])]
         if self._head_bytes > MOST_HEAD_BYTES and not self._is_complete:
             self._fail(BrokenOff(f"the response's head or trailers are larger than {MOST_HEAD_BYTES} bytes"))
-        self._wake()
+        if not self._is_taken():
+            self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = False
