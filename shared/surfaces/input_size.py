@@ -16,18 +16,19 @@ class InputSize:
     """Tokens of what is none ..."""
     most_media: int = 0
     """... and what they cannot be more than."""
+    prompts: int = 1
 
     def estimated(self, context: int) -> int:
-        """Tokens; no more than the model's context (0: not known)."""
-        return _within(context, self.text_bytes // tokens.BYTES_PER_TOKEN + self.media)
+        """Tokens; no more than the model's context (0: not known) for each prompt."""
+        return _within(context * self.prompts, self.text_bytes // tokens.BYTES_PER_TOKEN + self.media)
 
     def most(self, context: int) -> int:
         """Tokens that the request cannot have more of: one of its text has a byte at least."""
-        return _within(context, self.text_bytes + self.most_media)
+        return _within(context * self.prompts, self.text_bytes + self.most_media)
 
 
-def _within(context: int, found: int) -> int:
-    return min(found, context) if context else found
+def _within(most: int, found: int) -> int:
+    return min(found, most) if most else found
 
 
 def measure(request: InferenceRequest, body_bytes: int, rule: MediaRule) -> InputSize:
@@ -36,4 +37,4 @@ def measure(request: InferenceRequest, body_bytes: int, rule: MediaRule) -> Inpu
     for part in message_parts.of(request.messages):
         found = media.of_part(part, rule)
         text, estimated, most = text - found.payload_bytes, estimated + found.tokens, most + found.most
-    return InputSize(max(0, text), estimated, most)
+    return InputSize(max(0, text), estimated, most, request.prompts)

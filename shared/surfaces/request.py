@@ -50,7 +50,12 @@ class InferenceRequest(msgspec.Struct):
     @property
     def answers(self) -> int:
         """How many are generated."""
-        return max(self.n or 1, self.best_of or 1) * _prompts(self.prompt)
+        return max(self.n or 1, self.best_of or 1) * self.prompts
+
+    @property
+    def prompts(self) -> int:
+        """How many are answered, each of which may fill the model's context."""
+        return _prompts(self.prompt)
 
 
 FIELDS = frozenset(InferenceRequest.__struct_fields__)

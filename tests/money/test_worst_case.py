@@ -9,7 +9,7 @@ from functions.gateway.body import inference
 from shared.core.pricing import Price
 from shared.core.routing import Model, UpstreamTarget
 from shared.money.worst_case import most_output, worst_cost
-from shared.surfaces.input_size import InputSize
+from shared.surfaces.input_size import InputSize, measure
 
 OWN = (UpstreamTarget("worker", "m"),)
 OTHER = (UpstreamTarget("https://x/v1", "m"),)
@@ -55,3 +55,15 @@ def test_every_byte_may_be_a_token() -> None:
     asked = inference(b'{"model":"m","max_tokens":10}', 64)
     assert worst_cost(Price(input=1000, output=2000, cached=3000), model, asked, InputSize(100), 1024, 600) == 300 + 20
     assert worst_cost(Price(second=1000), model, asked, InputSize(100), 1024, 600) == 600
+
+
+@pytest.mark.parametrize(
+    ("prompt", "contexts"), [("x" * 500, 1), (["x" * 250] * 2, 2), (["x" * 100] * 5, 5), ([[1, 2] * 40] * 3, 3)]
+)
+def test_each_of_several_prompts_may_fill_the_context(prompt: Any, contexts: int) -> None:
+    body = msgspec.json.encode({"model": "m", "max_tokens": 10, "prompt": prompt})
+    model = Model("m", OTHER, frozenset(), context=100)
+    size = measure(inference(body, 64), len(body), model)
+    assert size.most(model.context) == contexts * 100
+    assert size.estimated(model.context) == min(len(body) // 4, contexts * 100)
+    assert worst_cost(Price(input=1000), model, inference(body, 64), size, 1024, 600) == contexts * 100
