@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from functions.gateway import upstream_errors
+from functions.gateway.charge import HEADER as COST
 from functions.gateway.exchange import Exchange
 from functions.gateway.functions import Answer, Functions
 from functions.gateway.job_watch import JobWatch, final
@@ -19,8 +20,10 @@ from shared.core.errors import Conflict, InvalidRequest, OmniError, UpstreamFail
 from shared.core.jobs import Job, State
 from shared.core.keys import Caller, Scope
 from shared.core.preferences import Preferences, parse
+from shared.core.pricing import NANO, dollars
 from shared.jobs.view import view
 from shared.keys.authentication import require_scope
+from shared.web.asgi import RawHeaders
 from shared.web.reply import Reply
 
 HEADER = b"prefer"
@@ -69,18 +72,22 @@ class Prefer(Stage):
         exchange.model = model  # now that it is known to be one: metrics grow with every name
         reply = Reply(answer.status, answer.body, answer.headers)
         if wanted.wait_s:
-            reply = await self._waited(caller, answer, wanted.wait_s, for_answer=for_answer)
+            reply = await self._waited(exchange, caller, answer, wanted.wait_s, for_answer=for_answer)
         exchange.answered_from = "job"  # whose tokens are counted where it runs
         exchange.reply_headers.append((b"preference-applied", wanted.applied.encode()))
         return reply
 
-    async def _waited(self, caller: Caller, made: Answer, wait_s: float, *, for_answer: bool) -> Reply:
+    async def _waited(
+        self, exchange: Exchange, caller: Caller, made: Answer, wait_s: float, *, for_answer: bool
+    ) -> Reply:
         async with self._watch.watching(caller.tenant, _made(made.body).id) as watched:
             if (job := await final(watched, wait_s)) is None:
                 return Reply(made.status, _encode(view(watched.sight.job)), made.headers)
             result = await self._watch.result(job)
         if for_answer:
-            return Reply(200, _encode(_succeeded(job, result)), made.headers)
+            reply = Reply(200, _encode(_succeeded(job, result)), made.headers)
+            exchange.reply_headers += _cost(job)
+            return reply
         return Reply(200, _encode(view(job) | {"result": result}), made.headers)
 
 
@@ -90,9 +97,15 @@ def _succeeded(job: Job, result: dict[str, Any] | None) -> dict[str, Any] | None
         return result
     if job.state is State.CANCELLED:
         raise Conflict("The job was cancelled.", code="job_cancelled")
-    if job.error:
-        raise UpstreamFailed(job.error.message, code=job.error.code)
+    if error := job.error:
+        raise upstream_errors.of_status(error.status)(error.message, param=error.param, code=error.code)
     raise UpstreamFailed
+
+
+def _cost(job: Job) -> RawHeaders:
+    """What the answer cost, as the answer of a request that is no job tells it."""
+    told = (job.usage or {}).get("cost_usd")
+    return [] if told is None else [(COST, dollars(round(told * NANO)).encode())]
 
 
 def _refusal(answer: Answer, *, for_answer: bool) -> OmniError:

@@ -60,13 +60,16 @@ def from_answer(
         return error(detail=f"upstream answered {status}, code {told.get('code')}")
     if status in REFUSED and (too_long := context_length.recognised(told, prompt_field)):
         return too_long
-    error_class = BY_STATUS.get(status, InvalidRequest if 400 <= status < 500 else UpstreamFailed)
-    return error_class(
+    return of_status(status)(
         told.get("message", ""),
         param=told.get("param"),
         code=told.get("code", ""),
         retry_after_s=_seconds(retry_after),
     )
+
+
+def of_status(status: int) -> type[OmniError]:
+    return BY_STATUS.get(status, InvalidRequest if 400 <= status < 500 else UpstreamFailed)
 
 
 def _seconds(retry_after: bytes) -> float | None:

@@ -12,7 +12,7 @@ from jobs.ml_worker.lease import Lease
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Paused, Report, WorkerTask, may_pass
 from shared import telemetry
-from shared.core.errors import BadDocument, NotFound, OmniError
+from shared.core.errors import BadDocument, NotFound, OmniError, UpstreamTimeout
 from shared.core.fair_share import Place
 from shared.core.fairness import Owner
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Stopped, Succeeded
@@ -138,10 +138,10 @@ class Runner:
         except Paused:
             return Released()
         except OmniError as error:
-            return Failed(JobError(error.code, error.message, retryable=may_pass(error)))
+            return Failed(JobError(error.code, error.message, may_pass(error), error.status, error.param))
         except Exception as error:  # whatever a task does wrong ends its job, not the worker
             if isinstance(error, TimeoutError) and limit.expired():
-                return Failed(JobError("timeout", f"The job ran longer than {job.timeout_s:g} s.", retryable=False))
+                return Failed(_timed_out(job), report.usage)
             log.exception("task broke", extra={"fields": {"job": job.id, "task": job.task}})
             return Failed(JobError("internal_error", OmniError().message, retryable=True))
         return Succeeded(done.result, usage=done.usage)
@@ -155,3 +155,8 @@ class Runner:
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs one of the synchronous ports' calls in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+
+
+def _timed_out(job: Job) -> JobError:
+    message = f"The job ran longer than {job.timeout_s:g} s."
+    return JobError("timeout", message, retryable=False, status=UpstreamTimeout.status)

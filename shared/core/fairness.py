@@ -83,6 +83,7 @@ def replayed(job: Job, now: float) -> Job:
         error=None,
         progress=None,
         charge=None,
+        usage=None,
         started_at=None,
         claimed_at=None,
         finished_at=None,

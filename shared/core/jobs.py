@@ -65,11 +65,17 @@ class JobError:
     code: str
     message: str
     retryable: bool
+    status: int = 500
+    """Of the answer that a caller who waits for the job is given."""
+    param: str | None = None
+    """The field of the input that is wrong."""
 
 
-WORKER_LOST = JobError("worker_lost", "The worker stopped answering while it ran this job.", retryable=True)
+WORKER_LOST = JobError("worker_lost", "The worker stopped answering while it ran this job.", retryable=True, status=502)
 KEY_REVOKED = JobError("key_revoked", "The key that made this was revoked.", retryable=False)
-DEADLINE_PASSED = JobError("deadline_passed", "The job's deadline passed before it could run.", retryable=False)
+DEADLINE_PASSED = JobError(
+    "deadline_passed", "The job's deadline passed before it could run.", retryable=False, status=504
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,8 @@ class Succeeded:
 @dataclass(frozen=True, slots=True)
 class Failed:
     error: JobError
+    usage: Mapping[str, Any] | None = None
+    """What was generated until then, if it is charged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +222,9 @@ def finish(job: Job, epoch: int, outcome: Outcome, now: float, jitter: float) ->
         case Succeeded(result, result_uri, usage):
             done = _ended(job, State.SUCCEEDED, now, None)
             return replace(done, result=result, result_uri=result_uri, usage=dict(usage) if usage else None)
-        case Failed(error):
-            return _failed(job, error, now, jitter)
+        case Failed(error, usage):
+            failed = _failed(job, error, now, jitter)
+            return replace(failed, usage=dict(usage)) if usage and failed.state.is_final else failed
         case Stopped(usage):
             return replace(_cancelled(job, now), usage=dict(usage) if usage else None)
         case Released():
@@ -285,7 +294,7 @@ def _failed(job: Job, error: JobError, now: float, jitter: float) -> Job:
         return _cancelled(job, now)
     if job.attempt >= job.max_attempts:
         message = f"All {job.max_attempts} attempts failed. The last: {error.message}"
-        return _ended(job, State.FAILED, now, JobError(EXHAUSTED, message, retryable=False))
+        return _ended(job, State.FAILED, now, JobError(EXHAUSTED, message, retryable=False, status=error.status))
     waiting = _queued(job, now + backoff_s(job.attempt, jitter))
     return replace(waiting, substate=Substate.RETRY_WAIT, error=error)
 

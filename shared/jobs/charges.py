@@ -3,7 +3,8 @@
 A charge is named by its run: the job and the first epoch under which it may run. A job that is run again reserves anew
 under another name, and settling a run once more changes nothing. A job counts on the day on which it was admitted, at
 the price of that moment. Only one that succeeds is charged, whatever else was tried before, so that the charges are
-those of the results; and one that is cancelled while it runs, for what its last attempt has generated.
+those of the results; and one that is cancelled while it runs, or runs out of its time, for what its last attempt has
+generated.
 """
 
 import logging
@@ -174,7 +175,7 @@ def batch_cost(price: Price, tokens: Tokens, answers: int) -> int:
 
 def _cost(job: Job, charge: Charge) -> int | None:
     """Nano-dollars; None when nobody knows."""
-    if job.state is not State.SUCCEEDED and not (job.state is State.CANCELLED and job.usage):
+    if job.state is not State.SUCCEEDED and not job.usage:
         return 0
     if (price := charge.unit_price) is None:
         return None
@@ -189,6 +190,7 @@ def _cost(job: Job, charge: Charge) -> int | None:
 
 def _row(job: Job, now: float, amount: int | None) -> UsageRow:
     usage: Mapping[str, Any] = job.usage or {}
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     return UsageRow(
         at=now,
         request_id=job.trace_id or job.id,
@@ -198,7 +200,7 @@ def _row(job: Job, now: float, amount: int | None) -> UsageRow:
         model=job.model,
         status=STATUSES.get(job.state, 500),
         tokens_in=usage.get("prompt_tokens", 0),
-        tokens_cached=0,
+        tokens_cached=cached,
         tokens_out=usage.get("completion_tokens", 0),
         cost=amount,
         ms=round((now - job.created_at) * 1000, 2),

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from shared import telemetry
+from shared.core.errors import InvalidRequest, NotFound, OmniError, UpstreamFailed, UpstreamTimeout
 from shared.core.jobs import Failed, JobError, Outcome, Succeeded
 from shared.core.keys import Scope
 from tests.fakes import FakeResponse
@@ -60,10 +61,29 @@ def test_202_when_the_wait_was_too_short(world: JobWorld) -> None:
     assert (response.status_code, response.json()["state"]) == (202, "queued")
 
 
-def test_502_when_the_job_failed_while_it_was_waited_for(world: JobWorld) -> None:
-    error = JobError("context_length_exceeded", "Too long.", retryable=False)
-    response = ended(world, PATH, "respond-async, wait=30", Failed(error))
-    assert problem(response) == (502, "context_length_exceeded", None)
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (InvalidRequest("Too long.", code="context_length_exceeded", param="messages"), "invalid_request_error"),
+        (NotFound("Not here.", code="model_not_found", param="model"), "invalid_request_error"),
+        (UpstreamTimeout("Too slow.", code="timeout"), "upstream_error"),
+        (UpstreamFailed("Broken."), "upstream_error"),
+    ],
+)
+def test_a_job_that_failed_while_it_was_waited_for_is_answered_as_if_there_were_no_job(
+    world: JobWorld, error: OmniError, told: str
+) -> None:
+    failed = Failed(JobError(error.code, error.message, retryable=False, status=error.status, param=error.param))
+    response = ended(world, PATH, "respond-async, wait=30", failed)
+    assert problem(response) == (error.status, error.code, error.param)
+    assert (response.json()["error"]["type"], response.json()["error"]["message"]) == (told, error.message)
+
+
+@pytest.mark.parametrize(("cost", "told"), [(0.000056, "0.000056"), (0.0, "0"), (None, None)])
+def test_an_answer_that_was_waited_for_tells_its_cost(world: JobWorld, cost: float | None, told: str | None) -> None:
+    usage = {"completion_tokens": 5} | ({} if cost is None else {"cost_usd": cost})
+    response = ended(world, PATH, "respond-async, wait=30", Succeeded(COMPLETION, usage=usage))
+    assert response.headers.get("x-omni-cost-usd") == told
 
 
 def test_200_a_job_that_was_waited_for_comes_with_its_result(world: JobWorld) -> None:

@@ -9,6 +9,7 @@ from shared.core.errors import BudgetExceeded
 from shared.core.jobs import Failed, Job, JobError, Released, State, Stopped, Succeeded
 from shared.core.pricing import NANO, Price
 from shared.jobs.charges import Terms
+from shared.jobs.jobs import RetryOrder
 from shared.money.ledgers import Ledgers
 from shared.money.policy import Applies
 from shared.money.usage import UsageRecords
@@ -73,6 +74,31 @@ def test_an_attempt_that_failed_costs_nothing(bench: Bench, outcome: Any) -> Non
     job = bench.create(terms=TERMS, max_attempts=1)
     after = finished(bench, job, outcome)
     assert cents(bench) == ((0, 0) if after.state.is_final else (0, 40))
+
+
+def test_a_job_that_runs_out_of_its_time_pays_what_was_generated(bench: Bench) -> None:
+    error = JobError("timeout", "The job ran longer than 5 s.", retryable=False)
+    job = bench.create(terms=TERMS, max_attempts=1)
+    late = finished(bench, job, Failed(error, DONE.usage))
+    assert (late.state, late.usage) == (State.FAILED, {**(DONE.usage or {}), "cost_usd": 0.05})
+    assert cents(bench) == cents(bench, "tenant:acme") == (5, 0)
+    assert rows(bench) == [{"requests": 1, "failed": 1, "cost": 5 * CENT}]
+
+
+def test_a_job_run_again_after_its_time_was_over_is_charged_for_each_run(bench: Bench) -> None:
+    error = JobError("timeout", "The job ran longer than 5 s.", retryable=False)
+    late = finished(bench, bench.create(terms=TERMS), Failed(error, DONE.usage))
+    again = bench.jobs.retry("acme", late.id, RetryOrder("k", 1, terms=TERMS))
+    assert (again.usage, cents(bench)) == (None, (5, 40))
+    finished(bench, again)
+    assert cents(bench) == (10, 0)
+
+
+def test_the_row_of_a_job_tells_the_tokens_that_the_model_had_cached(bench: Bench) -> None:
+    usage = {**(DONE.usage or {}), "prompt_tokens_details": {"cached_tokens": 2}}
+    finished(bench, bench.create(terms=TERMS), Succeeded({}, usage=usage))
+    (sums,) = UsageRecords(bench.store, 30).sums("2000-01-01", "2100-01-01", None).values()
+    assert (sums.tokens_in, sums.tokens_cached, sums.tokens_out) == (3, 2, 5)
 
 
 def test_cancelling_a_queued_job_frees_its_reservation(bench: Bench) -> None:

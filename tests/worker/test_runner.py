@@ -21,7 +21,7 @@ from shared.core.errors import (
     UpstreamFailed,
 )
 from shared.core.fairness import Owner
-from shared.core.jobs import Job, Progress, State
+from shared.core.jobs import Job, JobError, Progress, State
 from shared.jobs.wakeups import WakeUp
 from tests.jobs.conftest import LEASE_S, Bench
 
@@ -152,6 +152,24 @@ def test_a_run_that_takes_too_long_is_stopped_and_fails(bench: Bench) -> None:
     after = bench.now(job)
     assert after.error is not None
     assert (after.state, after.error.code, after.error.retryable) == (State.FAILED, "timeout", False)
+
+
+def test_a_run_that_takes_too_long_tells_what_was_generated(bench: Bench) -> None:
+    job, usage = bench.create(timeout_s=0.05), Usage()
+
+    async def work(given: dict[str, Any], report: Report) -> Done:
+        report.counters.append(usage.body)
+        usage.note(0, CallUsage(prompt=3, completion=5))
+        return await forever(given, report)
+
+    run(Worker(bench, work), job)
+    assert bench.now(job).usage == usage.body()
+
+
+def test_a_job_that_is_refused_tells_how_a_request_would_have_been(bench: Bench) -> None:
+    job = bench.create()
+    run(Worker(bench, failing(InvalidRequest("Too long.", code="context_length_exceeded", param="messages"))), job)
+    assert bench.now(job).error == JobError("context_length_exceeded", "Too long.", False, 400, "messages")
 
 
 def test_a_timeout_inside_the_task_is_not_the_jobs_own(bench: Bench) -> None:

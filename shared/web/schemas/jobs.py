@@ -64,6 +64,10 @@ class JobErrorView(Open):
     message: str
     retryable: bool
     """Whether another attempt could help."""
+    status: int
+    """What a request that is no job would have been answered with."""
+    param: str | None
+    """The field of the input that is wrong."""
 
 
 class JobProgress(Open):
