@@ -31,6 +31,6 @@ def command(minutes: float, jobs: int, seed: int, state: str, *, flood: bool) ->
     Example:
       omni chaos --minutes 5 --seed 7 --state firestore
     """
-    from local import chaos_run
+    from local.chaos import run
 
-    raise SystemExit(chaos_run.run(minutes, jobs, seed, StateKeeper(state), flood=flood))
+    raise SystemExit(run.run(minutes, jobs, seed, StateKeeper(state), flood=flood))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from local.chaos import STALL_S, Chaos
-from local.chaos_recovery import Recoveries, spread
+from local.chaos.harness import STALL_S, Chaos
+from local.chaos.recovery import Recoveries, spread
 from shared.core.jobs import State
 from tests.chaos.conftest import MakeBench
 from tests.chaos.test_kills import chaos as chaos  # noqa: PLC0414 (a fixture)

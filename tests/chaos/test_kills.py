@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local.chaos import Chaos
-from local.chaos_audit import POINTS
-from local.chaos_report import Totals
+from local.chaos.audit import POINTS
+from local.chaos.harness import Chaos
+from local.chaos.report import Totals
 from shared.core.jobs import State
 from tests.firestore_emulator import FirestoreEmulator, new_project
 

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from local import chaos_poison
-from local.chaos_audit import AUDIT, DOUBLED, TASK, AuditedStore, Mortality
-from local.chaos_fleet import LEASE_S, Fleet
-from local.chaos_recovery import Recoveries
-from local.chaos_report import Totals
-from local.chaos_rounds import Rounds
-from local.chaos_storm import Storm
+from local.chaos import poison
+from local.chaos.audit import AUDIT, DOUBLED, TASK, AuditedStore, Mortality
+from local.chaos.fleet import LEASE_S, Fleet
+from local.chaos.recovery import Recoveries
+from local.chaos.report import Totals
+from local.chaos.rounds import Rounds
+from local.chaos.storm import Storm
 from shared.core.budgets import Budget, day_of
 from shared.core.jobs import Job, State
 from shared.core.pricing import PICO_IN_NANO, Price
@@ -113,10 +113,10 @@ class Chaos:
     def poison(self) -> None:
         """Plants documents that no schedule can work on, beside the jobs."""
         whole = self.jobs.get("poison", self.create(tenant="poison"))
-        self.fleet.injected.poisoned += chaos_poison.plant(self._ports.store, whole)
+        self.fleet.injected.poisoned += poison.plant(self._ports.store, whole)
         if self._settings.state is StateKeeper.SQLITE:
-            for collection in chaos_poison.FOUND_BY:
-                chaos_poison.scribble(self._folder / "omni.db", collection, "poison-0-empty")
+            for collection in poison.FOUND_BY:
+                poison.scribble(self._folder / "omni.db", collection, "poison-0-empty")
 
     def retry_failed(self) -> None:
         """Lets many callers retry, all at once, each job that failed for it."""

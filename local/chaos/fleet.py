@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.chaos_audit import KILLED, POINTS
+from local.chaos.audit import KILLED, POINTS
 from shared.settings import environment as process_environment
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 WORKERS = 3
 LEASE_S = 2.0
 
@@ -104,5 +104,5 @@ class Fleet:
             point = POINTS[self._starts % len(POINTS)]
             options += ["--die-at", point, "--after", str(self._chance.randint(1, self._most_passes))]
         self._starts += 1
-        command = [sys.executable, "-m", "local.chaos_worker", *options]
+        command = [sys.executable, "-m", "local.chaos.worker", *options]
         return subprocess.Popen(command, cwd=CHECKOUT, env=self._environment)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from local.chaos import Chaos
-from local.chaos_fleet import WORKERS
+from local.chaos.fleet import WORKERS
+from local.chaos.harness import Chaos
 from shared.core.jobs import Job
 from shared.ports.store import Operator, Query
 
@@ -40,13 +40,13 @@ class Flood:
         return self.others <= NUMBER + SHARE + SLOTS
 
 
-def flood(folder: Path, environment: Mapping[str, str], seed: int) -> Flood:
+def measure_flood(folder: Path, environment: Mapping[str, str], seed: int) -> Flood:
     alone_s, _ = _measured(folder / "alone", environment, seed, 0)
     beside_s, others = _measured(folder / "beside", environment, seed, FLOOD)
     return Flood(alone_s, beside_s, others)
 
 
-def report(found: Flood) -> None:
+def report_flood(found: Flood) -> None:
     click.echo(
         f"flood: {NUMBER} jobs take {found.alone_s:.1f} s alone, {found.beside_s:.1f} s beside a tenant with {FLOOD} "
         f"({found.beside_s / found.alone_s:.1f} times); {found.others} of its jobs ended meanwhile"

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from local.chaos_audit import RETRIED
+from local.chaos.audit import RETRIED
 from shared.core.errors import Conflict, Unavailable
 from shared.core.jobs import Job
 from shared.jobs.charges import Terms

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import click
 
-from local.chaos_audit import POINTS
-from local.chaos_fleet import LEASE_S, Injected
-from local.chaos_recovery import RecoveryTimes, spread
+from local.chaos.audit import POINTS
+from local.chaos.fleet import LEASE_S, Injected
+from local.chaos.recovery import RecoveryTimes, spread
 
 
 @dataclass(frozen=True, slots=True)

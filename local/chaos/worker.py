@@ -1,4 +1,4 @@
-"""A worker that is made to die: `python -m local.chaos_worker --folder DIR [--die-at POINT --after N]`
+"""A worker that is made to die: `python -m local.chaos.worker --folder DIR [--die-at POINT --after N]`
 
 It takes the wake-ups of the embedded queue as the dispatcher would deliver them, twice at once now and then, and runs
 each job with the worker's own runner. At the N-th time that it passes the point it kills itself with SIGKILL.
@@ -21,8 +21,8 @@ import msgspec
 from jobs.ml_worker.runner import Runner
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report
-from local.chaos_audit import POINTS, RETRIED, TASK, AuditedStore, Mortality
-from local.chaos_fleet import LEASE_S
+from local.chaos.audit import POINTS, RETRIED, TASK, AuditedStore, Mortality
+from local.chaos.fleet import LEASE_S
 from shared import telemetry
 from shared.core.errors import InvalidRequest, Unavailable
 from shared.core.jobs import Job
@@ -134,7 +134,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m local.chaos_worker")
+    parser = argparse.ArgumentParser(prog="python -m local.chaos.worker")
     parser.add_argument("--folder", type=Path, required=True, help="where deaths and doublings are noted")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--die-at", choices=POINTS, default="")

@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 import click
 import httpx
 
-from local import chaos_flood, firestore_emulator
+from local import firestore_emulator
 from local.addresses import HOST, free_port
-from local.chaos import Chaos
-from local.chaos_report import report
+from local.chaos.flood import measure_flood, report_flood
+from local.chaos.harness import Chaos
+from local.chaos.report import report
 from local.firestore_emulator import EmulatorMissing
 from shared import telemetry
 from shared.settings import StateKeeper
@@ -48,8 +49,8 @@ def _broken(folder: Path, environment: dict[str, str], minutes: float, jobs: int
 
 def _flooded(folder: Path, environment: dict[str, str], seed: int) -> bool:
     folder.mkdir()
-    found = chaos_flood.flood(folder, environment, seed)
-    chaos_flood.report(found)
+    found = measure_flood(folder, environment, seed)
+    report_flood(found)
     return found.is_fair
 
 
