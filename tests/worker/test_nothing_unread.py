@@ -63,6 +63,40 @@ def test_400_for_another_way_to_constrain_an_answer(app: Application, name: str)
     assert problem(app.request("POST", "/v1/completions", json=text)) == (400, "unsupported_parameter", name)
 
 
+@pytest.mark.parametrize("name", ["n_predict", "chat_template", "mirostat", "zzz", "Temperature", "", "x" * 5000])
+@pytest.mark.parametrize("value", [False, 0, "", "1", [], {"a": 1}])
+def test_400_names_a_field_at_the_top_that_is_not_known(app: Application, name: str, value: Any) -> None:
+    refused = (400, "unsupported_parameter", name[:100])
+    assert problem(app.chat(**{name: value})) == refused
+    text = {"model": MODEL, "prompt": "x", name: value}
+    assert problem(app.request("POST", "/v1/completions", json=text)) == refused
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "echo": True}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}], "suffix": "x"}),
+        ("/v1/completions", {"prompt": "x", "tools": [FUNCTION]}),
+        ("/v1/completions", {"prompt": "x", "response_format": FORMAT}),
+        ("/v1/completions", {"prompt": "x", "top_logprobs": 2}),
+    ],
+)
+def test_400_for_what_only_the_other_endpoint_has(app: Application, route: str, body: dict[str, Any]) -> None:
+    status, code, param = problem(app.request("POST", route, json={"model": MODEL} | body))
+    assert (status, code, param) == (400, "unsupported_parameter", list(body)[-1])
+
+
+def test_null_asks_for_nothing(app: Application) -> None:
+    assert app.chat(zzz=None, top_k=None, grammar=None).status_code == 200
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_400_names_a_parameter_of_another_engine(tmp_path: Path, name: str) -> None:
+    app = Application(tmp_path, FakeEngine(Running("http://engine", 1000, parameters=KNOWN - {name})))
+    assert problem(app.chat(**{name: True if name == "ignore_eos" else 1})) == (400, "unsupported_parameter", name)
+
+
 @pytest.mark.parametrize(
     ("part", "field"),
     [

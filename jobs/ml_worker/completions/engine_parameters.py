@@ -51,11 +51,12 @@ TAKEN: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
         "ignore_eos": TrueOrFalse(),
     }
 )
+NAMES = CONSTRAINING | TAKEN.keys()
 
 
 def taken(given: Mapping[str, Any], known: frozenset[str], context: int, max_tokens: int) -> dict[str, Any]:
-    """Those of a request that the engine knows. InvalidRequest for a value out of bounds, and for a field that would
-    constrain the answer."""
+    """Those of a request that are an engine's own. InvalidRequest for one that this engine does not know, for a value
+    out of bounds, and for a field that would constrain the answer."""
     for name in sorted(CONSTRAINING & given.keys()):
         raise InvalidRequest(
             f"'{name}' is not supported; use 'response_format'.", param=name, code="unsupported_parameter"
@@ -63,7 +64,11 @@ def taken(given: Mapping[str, Any], known: frozenset[str], context: int, max_tok
     for name in sorted(TAKEN.keys() & given.keys()):
         if not TAKEN[name](given[name]):
             raise InvalidRequest(f"'{name}' should be {TAKEN[name]}.", param=name, code="invalid_value")
-    found = {name: given[name] for name in known & TAKEN.keys() & given.keys()}
+        if name not in known:
+            raise InvalidRequest(
+                f"'{name}' is not supported by this model's engine.", param=name, code="unsupported_parameter"
+            )
+    found = {name: given[name] for name in TAKEN.keys() & given.keys()}
     if "repeat_last_n" in found:  # the engine makes room for so many at once
         found["repeat_last_n"] = min(found["repeat_last_n"], context)
     if "min_tokens" in found:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from jobs.ml_worker.completions import engine_parameters
 from shared.core.errors import InvalidRequest
+
+MOST_NAME = 100
+"""Characters of an unknown name that are repeated to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,17 @@ TEXT: Mapping[str, Parameter] = MappingProxyType(
 
 
 def refuse(given: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> None:
-    """InvalidRequest that names the first parameter of the request that is not done."""
+    """InvalidRequest that names the first parameter of the request that is not done, or that no engine has."""
     for name, value in given.items():
-        if (parameter := parameters.get(name)) and parameter.refuses(value):
-            raise unsupported(name, parameter)
+        if parameter := parameters.get(name):
+            if parameter.refuses(value):
+                raise unsupported(name, parameter)
+        elif name not in engine_parameters.NAMES:
+            raise _unknown(name[:MOST_NAME])
+
+
+def _unknown(param: str) -> InvalidRequest:
+    return InvalidRequest(f"'{param}' is not a parameter of this endpoint.", param=param, code="unsupported_parameter")
 
 
 def unsupported(name: str, parameter: Parameter) -> InvalidRequest:

@@ -1,6 +1,7 @@
 """Chat completions and the older text completions, in OpenAI's shapes.
 
-Fields not named here are allowed and passed on: servers have parameters of their own (`top_k`, `guided_json`, …).
+Fields not named here are allowed: servers have parameters of their own (`top_k`, `min_p`, …). The worker refuses those
+that it does not know.
 """
 
 from typing import Annotated, Any, Literal
