@@ -25,7 +25,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     page = context.files.list(
         incoming.caller.tenant, purpose, limit, query.get("after", ""), newest_first=order == "desc"
     )
-    return id_list([view(file) for file in page.files], has_more=page.has_more)
+    return id_list([view(file) for file in page.items], has_more=page.has_more)
 
 
 def id_list(data: list[dict[str, object]], *, has_more: bool) -> Reply:

@@ -6,20 +6,22 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from shared.core.errors import InvalidRequest, NotFound, PayloadTooLarge
-from shared.files.storage import Storage
-from shared.pages import cursor_at, listed
+from shared.files.storage_quota import StorageQuota
+from shared.pages import Listed, cursor_at, listed
 from shared.ports.blobs import Blobs
 from shared.ports.clock import Clock
 from shared.ports.store import AlreadyExists, Document, Query, Store, Transaction
 
 FILES = "files"
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
-UPLOADED = ("assistants", BATCH, "fine-tune", "vision", "user_data", "evals")
-PURPOSES = (*UPLOADED, "assistants_output", BATCH_OUTPUT, "fine-tune-results")
-"""What OpenAI says that a file can be for: those a caller may name, and those of files that the platform writes."""
+UploadPurpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+"""What a caller's file can be for, as OpenAI has it; ..."""
+OutputPurpose = Literal["assistants_output", "batch_output", "fine-tune-results"]
+"""... and one that the platform writes."""
+PURPOSES = (*get_args(UploadPurpose), *get_args(OutputPurpose))
 MOST_BYTES = 200 * 1024 * 1024
 RETENTION_S = 30 * 24 * 3600.0
 """How long a file is kept unless its owner says otherwise; never longer."""
@@ -58,12 +60,6 @@ class FileTerms:
     lifetime_s: float = RETENTION_S
 
 
-@dataclass(frozen=True, slots=True)
-class FilePage:
-    files: list[StoredFile]
-    has_more: bool
-
-
 class Files:
     def __init__(
         self,
@@ -75,7 +71,7 @@ class Files:
         token: Callable[[int], str] = secrets.token_hex,
     ) -> None:
         """`storage_bytes` are those that a tenant's files and uploads may take; 0: any number."""
-        self.storage = Storage(store, storage_bytes)
+        self.storage = StorageQuota(store, storage_bytes)
         self._store = store
         self._blobs = blobs
         self._clock = clock
@@ -122,15 +118,14 @@ class Files:
         document = self._document(file_id)
         return self._kept(document) if document else None
 
-    def list(self, tenant: str, purpose: str, limit: int, after: str, *, newest_first: bool) -> FilePage:
+    def list(self, tenant: str, purpose: str, limit: int, after: str, *, newest_first: bool) -> Listed[StoredFile]:
         """At most `limit` files that come after the one with the id `after`; empty: from the start."""
         where: tuple[Any, ...] = (("tenant", "==", tenant),)
         if purpose:
             where += (("purpose", "==", purpose),)
         cursor = self._cursor(tenant, after) if after else ""
         query = Query(FILES, where, descending=newest_first, cursor=cursor)
-        found = listed(self._store, query, limit, self._kept)
-        return FilePage(found.items, found.has_more)
+        return listed(self._store, query, limit, self._kept)
 
     def read(self, file: StoredFile, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The content or a range of it; FileNotFoundError when it was deleted meanwhile."""

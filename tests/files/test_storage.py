@@ -166,4 +166,4 @@ def test_twenty_uploads_from_four_processes_take_no_byte_too_many(tmp_path: Path
     kept = sum(int(process.communicate(timeout=60)[0]) for process in running)
     shelf = Shelf(tmp_path, SystemClock())
     assert (kept, shelf.used) == (11, 990)
-    assert sum(file.bytes for file in shelf.files.list("acme", "", 100, "", newest_first=True).files) == 990
+    assert sum(file.bytes for file in shelf.files.list("acme", "", 100, "", newest_first=True).items) == 990

@@ -4,11 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.files.files import MOST_BYTES, RETENTION_S
+from shared.files.files import MOST_BYTES, RETENTION_S, OutputPurpose, UploadPurpose
 from shared.files.uploads import MOST_PARTS
 from shared.web.schemas.strict import Open, Strict
 
-Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -19,7 +18,7 @@ class ExpiresAfter(Strict):
 
 
 class FileTermsForm(Strict):
-    purpose: Purpose
+    purpose: UploadPurpose
     """Batches read those for `batch`; the others are kept."""
     expires_after: ExpiresAfter | None = None
     """When the file is deleted; without it, after 30 days."""
@@ -39,7 +38,7 @@ class FileView(Open):
     expires_at: int
     """When the file is deleted."""
     filename: str
-    purpose: Purpose | Literal["assistants_output", "batch_output", "fine-tune-results"]
+    purpose: UploadPurpose | OutputPurpose
     status: Literal["processed"]
 
 
@@ -92,7 +91,7 @@ class UploadView(Open):
     expires_at: int
     """It must be completed by then."""
     filename: str
-    purpose: Purpose
+    purpose: UploadPurpose
     status: Literal["pending", "completed", "cancelled"]
     file: FileView | None = None
     """Once it is completed."""

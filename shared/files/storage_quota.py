@@ -14,27 +14,27 @@ STORAGE = "storage"
 UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
-class Storage:
+class StorageQuota:
     def __init__(self, store: Store, most: int) -> None:
         """`most` bytes a tenant; 0: any number."""
         self._store = store
         self.most = most
 
     def used(self, tenant: str) -> int:
-        return _bytes(self._store.get(STORAGE, _place(tenant)))
+        return _bytes(self._store.get(STORAGE, _document_id(tenant)))
 
     def require_room(self, tenant: str) -> None:
         """PayloadTooLarge when the tenant has no byte left: nothing that writes files may begin then."""
         if self.most and (used := self.used(tenant)) >= self.most:
             raise self._refusal(used, 0)
 
-    def count(self, transaction: Transaction, tenant: str, by: int, *, checked: bool = False) -> "Count":
+    def count(self, transaction: Transaction, tenant: str, by: int, *, checked: bool = False) -> "QuotaChange":
         """Reads the sum, `by` bytes more or fewer, to be written after all that the transaction reads. PayloadTooLarge
         when it is `checked` and would be more than the tenant may have."""
-        used = _bytes(transaction.get(STORAGE, _place(tenant))) if by else 0
+        used = _bytes(transaction.get(STORAGE, _document_id(tenant))) if by else 0
         if checked and by > 0 and self.most and used + by > self.most:
             raise self._refusal(used, by)
-        return Count(transaction, tenant, by, max(0, used + by))
+        return QuotaChange(transaction, tenant, by, max(0, used + by))
 
     def _refusal(self, used: int, by: int) -> PayloadTooLarge:
         wanted = f", and this takes {shown(by)}" if by else ""
@@ -45,7 +45,7 @@ class Storage:
         )
 
 
-class Count:
+class QuotaChange:
     """A sum that is about to be written."""
 
     def __init__(self, transaction: Transaction, tenant: str, by: int, used: int) -> None:
@@ -56,7 +56,7 @@ class Count:
 
     def write(self) -> None:
         if self._by:
-            self._transaction.put(STORAGE, _place(self._tenant), {"tenant": self._tenant, "bytes": self._used})
+            self._transaction.put(STORAGE, _document_id(self._tenant), {"tenant": self._tenant, "bytes": self._used})
 
 
 def shown(size: int) -> str:
@@ -72,5 +72,5 @@ def _bytes(document: dict[str, object] | None) -> int:
     return found if isinstance(found, int) else 0
 
 
-def _place(tenant: str) -> str:
+def _document_id(tenant: str) -> str:
     return hashlib.sha256(tenant.encode()).hexdigest()
