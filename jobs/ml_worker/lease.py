@@ -22,6 +22,8 @@ class Lease:
         self._heartbeat = heartbeat
         self._interval_s = lease_s / 3
         self._progress: Progress | None = None
+        self.is_cancelled = False
+        """Whether the caller has cancelled the job: no other run will do what this one leaves."""
 
     def report(self, progress: Progress) -> None:
         self._progress = progress
@@ -40,6 +42,7 @@ class Lease:
                 if job is None:
                     return None
                 if job.cancel_requested:
+                    self.is_cancelled = True
                     return Stopped()
             return task.result()
         finally:

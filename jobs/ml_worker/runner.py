@@ -116,7 +116,7 @@ class Runner:
 
     async def _work(self, job: Job) -> None:
         lease = Lease(partial(self._call, self._jobs.heartbeat, job), self._lease_s)
-        report = Report(job, lease.report)
+        report = Report(job, lease.report, is_cancelled=lambda: lease.is_cancelled)
         try:
             outcome = await lease.hold(self._attempt(job, report))
         except asyncio.CancelledError:

@@ -45,9 +45,11 @@ class Assembly:
         return Counts(sum(outcome.chunk.lines for outcome in self._outcomes), completed, done - completed)
 
     def tokens(self) -> Tokens:
+        """Of the lines with an outcome, and of those that were being answered when the batch was cancelled."""
         total = Tokens()
         for pick in (pick for outcome in self._outcomes for pick in outcome.picks):
             head = pick.part.head
+            total += Tokens(*head.abandoned)
             for number, counted in zip(head.lines, head.tokens, strict=True):
                 if number in pick.numbers:
                     total += Tokens(*counted)

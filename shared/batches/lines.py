@@ -12,12 +12,11 @@ from shared.core.errors import OmniError
 
 LINE_ENDS = {text.encode(): f"\\u{ord(text):04x}".encode() for text in ("\x85", "\u2028", "\u2029")}
 """Some readers, Python's `str.splitlines` among them, take these for ends of a line."""
-
 _to_json = msgspec.json.Encoder().encode
 
 
 def answered(batch_id: str, line: Asked, body: Mapping[str, Any], ms: int) -> Result:
-    return Result(line.number, False, _line(batch_id, line, 200, body), _tokens(body.get("usage"), ms))
+    return Result(line.number, False, _line(batch_id, line, 200, body), tokens_of(body.get("usage"), ms))
 
 
 def refused(batch_id: str, line: Asked, error: OmniError) -> Result:
@@ -31,7 +30,7 @@ def unanswered(batch_id: str, line: Asked, code: str, message: str) -> bytes:
     return _encode(_head(batch_id, line) | {"response": None, "error": error}) + b"\n"
 
 
-def _tokens(usage: Any, ms: int) -> Tokens:
+def tokens_of(usage: Any, ms: int) -> Tokens:
     """The counts of an answer's usage; none where there are none."""
     if not isinstance(usage, dict):
         return Tokens(ms=ms)

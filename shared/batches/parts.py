@@ -15,6 +15,7 @@ from shared.ports.blobs import Blobs
 
 HEAD_BYTES = 16 * 1024
 """More than the first line of a part has."""
+NO_TOKENS = Tokens()
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class Head(msgspec.Struct, frozen=True):
     """How many of the lines are answers."""
     answer_bytes: int
     error_bytes: int
+    abandoned: tuple[int, int, int, int]
+    """Tokens made for lines that have no outcome, because the batch was cancelled meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,15 @@ class Parts:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
-    def save(self, batch_id: str, step_id: str, epoch: int, number: int, results: list[Result]) -> None:
+    def save(
+        self,
+        batch_id: str,
+        step_id: str,
+        epoch: int,
+        number: int,
+        results: list[Result],
+        abandoned: Tokens = NO_TOKENS,
+    ) -> None:
         answers = [each for each in results if not each.is_error]
         errors = [each for each in results if each.is_error]
         good, bad = (b"".join(each.text for each in group) for group in (answers, errors))
@@ -63,6 +74,7 @@ class Parts:
             completed=len(answers),
             answer_bytes=len(good),
             error_bytes=len(bad),
+            abandoned=astuple(abandoned),
         )
         path = f"{_folder(batch_id)}/{step_id}/{epoch:06}-{number:06}"
         self._blobs.put(path, msgspec.json.encode(head) + b"\n" + good + bad)

@@ -1,6 +1,8 @@
 """What a batch costs: reserved before it runs, charged once at its end, for the lines that are in its output."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from shared.core.jobs import Failed, JobError
 from shared.jobs.charges import Terms
 from shared.money import ledgers
 from shared.money.policy import Applies
-from tests.batches.conftest import MODEL, World, lines
+from tests.batches.conftest import MODEL, World, echo, lines
 from tests.batches.test_life import stopped_after
 
 CATALOGUE = f"""
@@ -23,6 +25,8 @@ context = 1000
 NANO = 10**9
 LINE = NANO // 100 + 2_000_000 + 500_000 + 4_000_000
 """Nano-dollars of an answer of two tokens to three, one of them cached."""
+UNFINISHED = 2_000_000 + 500_000 + 2_000_000
+"""Of its first token."""
 
 
 @pytest.fixture
@@ -89,3 +93,32 @@ def test_a_plan_that_breaks_after_reserving_gives_it_back(world: World) -> None:
     world.work()
     assert world.now(batch).status is Status.CANCELLED
     assert (ledger(world).month_spent, sum(ledger(world).reserved.values())) == (0, 0)
+
+
+def test_lines_in_flight_of_a_cancelled_batch_are_charged_for_what_was_made(tmp_path: Path) -> None:
+    catalogue = tmp_path / "models.toml"
+    catalogue.write_text(CATALOGUE)
+    world = World(tmp_path / "state", models_file=catalogue, max_output_tokens=10, lease_s=0.3, worker_slots=4)
+    batch = begun(world, 100, dollars=10_000)
+
+    async def stall_after_ten(body: dict[str, Any]) -> dict[str, Any]:
+        if len(world.asked) <= 10:
+            return await echo(body)
+        if len(world.asked) == 13:  # as many as run at once beside callers
+            await asyncio.to_thread(world.batches.cancel, "acme", batch.id)
+        return await asyncio.Future()
+
+    world.model = stall_after_ten
+    world.work()
+    done = world.now(batch)
+    assert (done.status, done.counts) == (Status.CANCELLED, Counts(100, 10, 90))
+    assert {each["error"]["code"] for each in world.output(batch, "error")} == {"batch_cancelled"}
+    assert ledger(world).month_spent == 10 * LINE + 3 * UNFINISHED
+    assert sum(ledger(world).reserved.values()) == 0
+
+
+def test_lines_in_flight_of_a_stopped_worker_are_done_again_and_charged_once(world: World) -> None:
+    begun(world, 100, dollars=10_000)
+    stopped_after(world, 20)
+    world.work()
+    assert ledger(world).month_spent == 100 * LINE

@@ -18,6 +18,8 @@ class Report:
     tell: Callable[[Progress], None]
     counters: list[UsageSoFar] = field(default_factory=list)
     """Tell what was generated for a job that is charged by its answer, while it runs."""
+    is_cancelled: Callable[[], bool] = lambda: False
+    """Whether it is stopped because its caller cancelled it, so that no other attempt follows."""
 
     def __call__(self, fraction: float, message: str = "", tally: dict[str, int] | None = None) -> None:
         self.tell(Progress(fraction, message, tally))

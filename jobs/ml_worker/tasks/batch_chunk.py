@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from jobs.ml_worker.inference import Inference
+from jobs.ml_worker.inference import Inference, UsageSoFar
 from jobs.ml_worker.lines import CAREFUL, LineRun, Pace
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report, may_pass
 from shared import manifest
 from shared.batches.input import Asked, asked
-from shared.batches.lines import answered, refused
-from shared.batches.parts import Parts, Result
+from shared.batches.lines import answered, refused, tokens_of
+from shared.batches.parts import NO_TOKENS, Parts, Result
 from shared.batches.records import BatchRecords
 from shared.core.batches import Batch, Chunk, Status, Tokens
 from shared.core.errors import BudgetExceeded, NotFound, OmniError, Unavailable, UpstreamTimeout
@@ -69,11 +69,15 @@ class BatchChunk:
         async def answer(line: Asked) -> Result:
             if allowance.is_spent:
                 return refused(chunk.batch_id, line, BudgetExceeded("The budget has no room for this line."))
-            result = await self._answer(chunk, line, owner)
+            result = await self._answer(chunk, line, owner, saved)
             allowance.count(result.tokens, is_answer=not result.is_error)
             return result
 
-        await LineRun(answer, saved.add, self._slots, owner, CAREFUL if careful else self._pace).through(todo)
+        try:
+            await LineRun(answer, saved.add, self._slots, owner, CAREFUL if careful else self._pace).through(todo)
+        finally:
+            if report.is_cancelled():
+                await saved.keep_abandoned()
         return Done(dict(saved.tally))
 
     def _todo(self, chunk: Chunk, saved: "Saved") -> list[Asked]:
@@ -82,10 +86,10 @@ class BatchChunk:
         except FileNotFoundError:
             raise NotFound("The batch's input file is not there any more.", code="file_not_found") from None
 
-    async def _answer(self, chunk: Chunk, line: Asked, owner: Owner) -> Result:
+    async def _answer(self, chunk: Chunk, line: Asked, owner: Owner, saved: "Saved") -> Result:
         for attempt in range(1, TRIES + 1):
             try:
-                return await self._answered(chunk, line, owner)
+                return await self._answered(chunk, line, owner, saved)
             except Unavailable:  # nor can any other line be answered now
                 raise
             except OmniError as error:
@@ -100,27 +104,44 @@ class BatchChunk:
     def _timeout_s(self, chunk: Chunk) -> float:
         return self._timeouts_s[chunk.route]
 
-    async def _answered(self, chunk: Chunk, line: Asked, owner: Owner) -> Result:
+    async def _answered(self, chunk: Chunk, line: Asked, owner: Owner, saved: "Saved") -> Result:
         """UpstreamTimeout after the time that a request to the route may take, from its turn in the engine on: no more
         was reserved for."""
-        loop, timeout_s = asyncio.get_running_loop(), self._timeout_s(chunk)
-        began: float | None = None
-
-        def begin() -> None:
-            nonlocal began
-            if began is None:
-                began = loop.time()
-                limit.reschedule(began + timeout_s)
-
+        work = LineWork(self._timeout_s(chunk))
         try:
-            async with asyncio.timeout(None) as limit:
-                body = await self._inference.complete(chunk.route, line.body, owner, begin)
+            async with asyncio.timeout(None) as work.limit:
+                body = await self._inference.complete(chunk.route, line.body, owner, work.begin, work.counters.append)
         except TimeoutError:
-            if not limit.expired():
+            if not work.limit.expired():
                 raise
-            raise UpstreamTimeout(f"The line ran longer than {timeout_s:g} s.", code="timeout") from None
-        took_s = 0.0 if began is None else min(timeout_s, loop.time() - began)
-        return answered(chunk.batch_id, line, body, round(took_s * 1000))
+            raise UpstreamTimeout(f"The line ran longer than {work.timeout_s:g} s.", code="timeout") from None
+        except asyncio.CancelledError:
+            saved.abandoned += work.tokens()
+            raise
+        return answered(chunk.batch_id, line, body, work.took_ms())
+
+
+class LineWork:
+    """The work on a line, and what it has taken so far."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self.limit = asyncio.timeout(None)
+        self.counters: list[UsageSoFar] = []
+        self._now = asyncio.get_running_loop().time
+        self._began: float | None = None
+
+    def begin(self) -> None:
+        """Its turn in the engine has come; told again for each of several choices."""
+        if self._began is None:
+            self._began = self._now()
+            self.limit.reschedule(self._began + self.timeout_s)
+
+    def took_ms(self) -> int:
+        return 0 if self._began is None else round(min(self.timeout_s, self._now() - self._began) * 1000)
+
+    def tokens(self) -> Tokens:
+        return tokens_of(self.counters[-1]() if self.counters else None, self.took_ms())
 
 
 class Allowance:
@@ -156,6 +177,8 @@ class Saved:
         self.tally = {"completed": 0, "failed": 0}
         self.spent = Tokens()
         """By the lines that earlier runs have answered."""
+        self.abandoned = Tokens()
+        """By lines of this run that were stopped; kept only if the batch was cancelled, since others are begun anew."""
 
     def look(self) -> None:
         for part in self._parts.of(self._chunk.batch_id, self._report.job.id):
@@ -164,12 +187,19 @@ class Saved:
                 self._note(number, is_error=place >= part.head.completed)
 
     async def add(self, results: list[Result]) -> None:
-        job, number = self._report.job, self._written
-        self._written += 1  # at once: a save that is cancelled goes on in its thread, and must not overwrite the next
-        await asyncio.to_thread(self._parts.save, self._chunk.batch_id, job.id, job.epoch, number, results)
+        await self._save(results)
         for each in results:
             self._note(each.number, is_error=each.is_error)
         self._report(len(self.numbers) / self._chunk.lines, tally=dict(self.tally))
+
+    async def keep_abandoned(self) -> None:
+        if self.abandoned != NO_TOKENS:
+            await self._save([], self.abandoned)
+
+    async def _save(self, results: list[Result], abandoned: Tokens = NO_TOKENS) -> None:
+        job, number = self._report.job, self._written
+        self._written += 1  # at once: a save that is cancelled goes on in its thread, and must not overwrite the next
+        await asyncio.to_thread(self._parts.save, self._chunk.batch_id, job.id, job.epoch, number, results, abandoned)
 
     def _note(self, number: int, *, is_error: bool) -> None:
         if number not in self.numbers:
