@@ -6,14 +6,15 @@ again.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from shared.core.backoff import Backoff
 from shared.ports.clock import Clock
 from shared.ports.queue import Delivery, Task
 from shared.sqlite import Database, availability
 
 NAME_KEPT_S = 3600.0
+BACKOFF = Backoff(0.5, 10.0)
 NAME = re.compile(r"[A-Za-z0-9_-]{1,500}")
 
 SCHEMA = """
@@ -37,21 +38,10 @@ UPDATE tasks SET due_at = ?, retries = ?, executions = ?, previous_status = ? WH
 FORGET = "DELETE FROM tasks WHERE done_at < ?"
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    min_backoff_s: float = 0.5
-    max_backoff_s: float = 10.0
-
-    def backoff_s(self, retries: int) -> float:
-        """The wait after a task failed that had been retried so often before."""
-        return float(min(self.max_backoff_s, self.min_backoff_s * 2 ** min(retries, 30)))
-
-
 class SqliteQueue:
-    def __init__(self, path: Path, clock: Clock, retry: RetryPolicy = RetryPolicy()) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._database = Database(path, SCHEMA)
         self._clock = clock
-        self._retry = retry
 
     def enqueue(self, task: Task) -> bool:
         if not NAME.fullmatch(task.name):
@@ -75,7 +65,7 @@ class SqliteQueue:
         self._write(DONE, self._clock.now(), delivery.task.queue, delivery.task.name)
 
     def retry(self, delivery: Delivery, status: int) -> None:
-        due_at = self._clock.now() + self._retry.backoff_s(delivery.retries)
+        due_at = self._clock.now() + BACKOFF.after(delivery.retries + 1)
         executions = delivery.executions + (0 < status < 500)
         task = delivery.task
         self._write(RETRY, due_at, delivery.retries + 1, executions, status, task.queue, task.name)

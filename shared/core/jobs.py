@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from shared.core.backoff import Backoff
+
 SHARDS = 16
 LIFETIME_S = 24 * 3600.0
 """A job that has not ended this long after it was created expires when it is next looked at."""
 RETENTION_S = 30 * 24 * 3600.0
 """How long a job can be read after it ended."""
-FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 5.0, 600.0
+BACKOFF = Backoff(5.0, 600.0)
 SEND_WITHIN_S = 10.0
 """A wake-up this late counts as lost and is sent by the sweeper."""
 EXHAUSTED = "attempts_exhausted"
@@ -275,7 +277,7 @@ def has_live_lease(job: Job, now: float) -> bool:
 
 def backoff_s(attempt: int, jitter: float) -> float:
     """Seconds until the attempt after number `attempt`: doubles from 5 to 600, less up to a half of it by jitter."""
-    return float(min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(attempt - 1, 10)) * (1 - jitter / 2))
+    return BACKOFF.after(attempt) * (1 - jitter / 2)
 
 
 def _is_held(job: Job, epoch: int) -> bool:

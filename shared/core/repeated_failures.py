@@ -8,9 +8,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shared.core.backoff import Backoff
+
 FAILURES_TO_REFUSE = 2
-FIRST_REFUSAL_S = 60.0
-LONGEST_REFUSAL_S = 600.0
+REFUSALS = Backoff(60.0, 600.0)
 REMEMBERED_S = 900.0
 MOST_BODIES = 1000
 
@@ -36,8 +37,7 @@ class RepeatedFailures:
         found = self._remembered(digest, now) or _Failures()
         found.count, found.last_at = found.count + 1, now
         if found.count >= FAILURES_TO_REFUSE:
-            doubled = FIRST_REFUSAL_S * 2 ** min(10, found.count - FAILURES_TO_REFUSE)
-            found.refused_until = now + min(LONGEST_REFUSAL_S, doubled)
+            found.refused_until = now + REFUSALS.after(found.count - FAILURES_TO_REFUSE + 1)
         self._bodies[digest] = found
         self._bodies.move_to_end(digest)
         if len(self._bodies) > MOST_BODIES:

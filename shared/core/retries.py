@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+from shared.core.backoff import Backoff
+
 MOST_RETRIES = 2
-FIRST_DELAY_S = 0.1
-LONGEST_DELAY_S = 2.0
+BACKOFF = Backoff(0.1, 2.0)
 
 
 def delay_s(retry: int, jitter: float) -> float:
     """Seconds to wait before retry number `retry` (from 1): exponential, and spread by `jitter` in [0, 1)."""
-    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** (retry - 1)) * (0.5 + jitter / 2)
+    return BACKOFF.after(retry) * (0.5 + jitter / 2)
 
 
 @dataclass(slots=True)

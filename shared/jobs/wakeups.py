@@ -1,6 +1,5 @@
 """The tasks that wake a worker for a job."""
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from shared.core.fairness import Owner
 from shared.core.jobs import Job
 from shared.core.queues import queue_of
 from shared.ports.clock import Clock
-from shared.ports.queue import Queue, Task
+from shared.ports.queue import Queue, Task, task_name
 
 DEFER_S = 2.0
 """A wake-up that found no free slot comes again after this long, give or take a half."""
@@ -65,7 +64,6 @@ class WakeUps:
         self._queue.enqueue(self._task(queue, wake_up, self._token(8), not_before))
 
     def _task(self, queue: str, wake_up: WakeUp, salt: str, not_before: float) -> Task:
-        # Hashed, because names that share a beginning would all fall on one of the queue's servers.
-        name = hashlib.sha256(f"{wake_up.job_id}:{wake_up.seq}:{salt}".encode()).hexdigest()[:40]
+        name = task_name(f"{wake_up.job_id}:{wake_up.seq}:{salt}")
         body = msgspec.json.encode(wake_up)
         return Task(queue, name, f"{self._worker_url}/tasks/run", body, not_before, self._worker_url)

@@ -4,6 +4,7 @@ A delivery that is not answered with 2xx is repeated with backoff. The task is a
 in the store.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,11 @@ class Delivery:
     """Attempts that were answered, and not with 5xx."""
     previous_status: int = 0
     """0: not answered, or not tried yet."""
+
+
+def task_name(text: str) -> str:
+    """Hashed, because names that share a beginning would all fall on one of the queue's servers."""
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
 class Queue(Protocol):

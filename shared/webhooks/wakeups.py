@@ -1,21 +1,21 @@
 """The tasks that make a webhook's attempts happen."""
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from shared.core.backoff import Backoff
 from shared.core.errors import Unavailable
 from shared.core.queues import WEBHOOK
 from shared.core.webhooks import Delivery
 from shared.ports.clock import Clock
-from shared.ports.queue import Queue, Task
+from shared.ports.queue import Queue, Task, task_name
 
 ROUTE, PATH = "webhooks_deliver", "/internal/tasks/webhooks"
-DEFER_S, LONGEST_DEFER_S = 1.0, 60.0
-"""A wake-up whose tenant has its share of deliveries under way comes again after this long, doubled each time."""
+DEFERRED = Backoff(1.0, 60.0)
+"""When a wake-up comes again whose tenant has its share of deliveries under way."""
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,12 @@ class WebhookWakeUps:
 
     def defer(self, wake_up: WebhookWakeUp, clock: Clock, random: Callable[[], float]) -> None:
         """Lets a wake-up come again later; Unavailable when the queue does not take it."""
-        delay_s = min(LONGEST_DEFER_S, DEFER_S * 2.0 ** min(wake_up.deferred, 10)) * (0.5 + random())
-        self._enqueue(replace(wake_up, deferred=wake_up.deferred + 1), clock.now() + delay_s)
+        deferred = wake_up.deferred + 1
+        self._enqueue(replace(wake_up, deferred=deferred), clock.now() + DEFERRED.after(deferred) * (0.5 + random()))
 
     def _enqueue(self, wake_up: WebhookWakeUp, not_before: float) -> None:
-        # Hashed, because names that share a beginning would all fall on one of the queue's servers.
         text = f"{wake_up.id}:{wake_up.seq}" + (f":{wake_up.deferred}" if wake_up.deferred else "")
-        name = hashlib.sha256(text.encode()).hexdigest()[:40]
         url = self._function_url + PATH
-        self._queue.enqueue(Task(WEBHOOK, name, url, msgspec.json.encode(wake_up), not_before, self._function_url))
+        self._queue.enqueue(
+            Task(WEBHOOK, task_name(text), url, msgspec.json.encode(wake_up), not_before, self._function_url)
+        )

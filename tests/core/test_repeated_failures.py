@@ -3,9 +3,8 @@
 import pytest
 
 from shared.core.repeated_failures import (
-    FIRST_REFUSAL_S,
-    LONGEST_REFUSAL_S,
     MOST_BODIES,
+    REFUSALS,
     REMEMBERED_S,
     RepeatedFailures,
 )
@@ -24,13 +23,13 @@ def test_one_failure_refuses_nothing() -> None:
 
 def test_after_the_second_failure_the_body_is_refused_for_a_while_and_no_other() -> None:
     bodies = failing(2)
-    assert bodies.refused_for_s(b"a", 1.0) == FIRST_REFUSAL_S - 1
+    assert bodies.refused_for_s(b"a", 1.0) == REFUSALS.first_s - 1
     assert bodies.refused_for_s(b"b", 1.0) == 0
-    assert bodies.refused_for_s(b"a", FIRST_REFUSAL_S) == 0
+    assert bodies.refused_for_s(b"a", REFUSALS.first_s) == 0
 
 
 @pytest.mark.parametrize(
-    ("times", "refused_s"), [(3, 120), (4, 240), (6, LONGEST_REFUSAL_S), (5000, LONGEST_REFUSAL_S)]
+    ("times", "refused_s"), [(3, 120), (4, 240), (6, REFUSALS.longest_s), (5000, REFUSALS.longest_s)]
 )
 def test_each_further_failure_doubles_it_up_to_ten_minutes(times: int, refused_s: float) -> None:
     assert failing(times).refused_for_s(b"a", 0.0) == refused_s

@@ -2,12 +2,12 @@
 
 import pytest
 
-from shared.core.retries import LONGEST_DELAY_S, RetryBudget, delay_s
+from shared.core.retries import BACKOFF, RetryBudget, delay_s
 
 
 def test_delays_double_and_stay_bounded() -> None:
     assert [delay_s(retry, 1.0) for retry in (1, 2, 3)] == pytest.approx([0.1, 0.2, 0.4])
-    assert delay_s(50, 1.0) == LONGEST_DELAY_S
+    assert delay_s(50, 1.0) == BACKOFF.longest_s
 
 
 def test_jitter_spreads_a_delay_over_half_of_it() -> None:
