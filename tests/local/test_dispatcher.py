@@ -21,6 +21,7 @@ from tests.waiting import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLOCK = SystemClock()
+SLOTS = 8
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def start(folder: Path, slots: int = 8) -> subprocess.Popen[bytes]:
+def start(folder: Path, slots: int = SLOTS) -> subprocess.Popen[bytes]:
     settings = {"OMNI_STATE_DIR": str(folder), **SIGNING, "OMNI_WORKER_SLOTS": str(slots)}
     return subprocess.Popen(
         [sys.executable, "-m", "local.dispatcher"],
@@ -45,7 +46,7 @@ def start(folder: Path, slots: int = 8) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def dispatching(folder: Path, slots: int = 8) -> Iterator[subprocess.Popen[bytes]]:
+def dispatching(folder: Path, slots: int = SLOTS) -> Iterator[subprocess.Popen[bytes]]:
     process = start(folder, slots)
     try:
         yield process
@@ -167,7 +168,7 @@ def test_tasks_in_flight_when_the_dispatcher_is_killed_are_delivered_again(
         queue.enqueue(task(receiver, name))
     receiver.open.clear()
     with dispatching(tmp_path):
-        wait_until(lambda: len(receiver.received) == 7, description="seven in flight")
+        wait_until(lambda: len(receiver.received) == job_deliveries(1, SLOTS), description="all there is room for")
     receiver.open.set()
     in_flight = {each.headers["x-cloudtasks-taskname"] for each in receiver.received}
     with dispatching(tmp_path):
