@@ -114,8 +114,8 @@ def test_a_line_that_stands_still_holds_no_slot_but_its_own() -> None:
         scene.line = first_stands_still
         running = asyncio.create_task(scene.run.through(LINES))
         await rest_done.wait()
-        await asyncio.sleep(0.01)
-        assert scene.slots.busy == 1
+        while scene.slots.busy > 1:  # noqa: ASYNC110 - until the other lines are saved
+            await asyncio.sleep(0)
         stuck.set()
         await running
 
