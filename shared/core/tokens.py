@@ -1,12 +1,12 @@
-"""How many tokens a request may take, before it runs, and took, when nobody counted them."""
+"""How many tokens the answers to a request may take, before it runs."""
 
 BYTES_PER_TOKEN = 4
 """Of JSON around text in a European language; other input is estimated too high or too low, and settled in the end."""
 LONGEST_OUTPUT = 1_000_000
 MOST_CHOICES = 128
+"""Answers to a prompt, as OpenAI has it."""
 MOST_ANSWERS = 2048 * MOST_CHOICES
 """To as many prompts as OpenAI takes in one request."""
-"""An upstream refuses more; what a caller writes must not become a number that does not fit anywhere."""
 
 
 def estimated_output(most: float | None, choices: float | None, default: int, context: int) -> int:

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 
 from shared.core.errors import InvalidRequest
+from shared.core.tokens import MOST_CHOICES
 from shared.web.structure import pieces
 
-MOST_CHOICES = 128
 TOKENS = re.compile(rb"\[\s*[-0-9]")
 TokenLimit = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Choices = Annotated[int, msgspec.Meta(ge=1, le=MOST_CHOICES)]

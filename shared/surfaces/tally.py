@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from shared.core.tokens import BYTES_PER_TOKEN
 from shared.surfaces.usage import NOT_JSON, NOTHING, Usage, read
 from shared.web import sse
 
-BYTES_PER_TOKEN = 4
 _TEXT_BEGINS = re.compile(
     rb'"(?:content|text|arguments|reasoning|reasoning_content|thinking|refusal|transcript)"\s*:\s*"'
 )

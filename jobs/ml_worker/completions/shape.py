@@ -11,7 +11,8 @@ from jobs.ml_worker.completions.plan import Plan
 from jobs.ml_worker.completions.usage import CallUsage, Usage
 from jobs.ml_worker.engines import refusals
 from jobs.ml_worker.engines.client import CHAT, prompt_field
-from shared.surfaces.tally import BYTES_PER_TOKEN, generated_bytes
+from shared.core.tokens import BYTES_PER_TOKEN
+from shared.surfaces.tally import generated_bytes
 
 Event = dict[str, Any]
 
