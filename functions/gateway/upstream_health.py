@@ -98,5 +98,5 @@ class UpstreamHealth:
 
 
 def _blames_body(failure: Failure, breaker: Breaker) -> bool:
-    """A proxy whose server is down says the same to everybody: it blames the body only right after an answer."""
+    """A proxy whose server is down says the same to every caller: it blames the body only right after an answer."""
     return failure is Failure.FAILED or (failure is Failure.BAD_GATEWAY and not breaker.has_failures)

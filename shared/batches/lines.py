@@ -45,7 +45,7 @@ def _line(batch_id: str, line: Asked, status: int, body: Mapping[str, Any]) -> b
 
 
 def _encode(line: dict[str, Any]) -> bytes:
-    """The line as JSON that is one line to everybody."""
+    """The line as JSON that is one line to every reader."""
     text = _to_json(line)
     for raw, escaped in LINE_ENDS.items():
         text = text.replace(raw, escaped)

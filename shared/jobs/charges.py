@@ -85,14 +85,14 @@ def read(document: Mapping[str, Any]) -> Charge:
 
 
 def terms(model: Model, most: int, applying: tuple[Applies, ...], tier: Tier | None = None) -> Terms:
-    """PermissionDenied when there are budgets and nobody knows what the model costs."""
+    """PermissionDenied when there are budgets and the model has no price."""
     if applying and model.price is None:
         raise no_price(model)
     return Terms(model.price, most, applying, tier)
 
 
 def most_of(model: Model, given: Mapping[str, Any], timeout_s: float, default_output: int) -> int:
-    """Nano-dollars that a job with this input can cost; 0 where nobody knows."""
+    """Nano-dollars that a job with this input can cost; 0 where the model has no price."""
     if model.price is None:
         return 0
     return worst_cost_of(model.price, model, msgspec.json.encode(given), default_output, math.ceil(timeout_s))
@@ -174,7 +174,7 @@ def batch_cost(price: Price, tokens: Tokens, answers: int) -> int:
 
 
 def _cost(job: Job, charge: Charge) -> int | None:
-    """Nano-dollars; None when nobody knows."""
+    """Nano-dollars; None without a price."""
     if job.state is not State.SUCCEEDED and not job.usage:
         return 0
     if (price := charge.unit_price) is None:

@@ -1,4 +1,4 @@
-"""Metrics as plain numbers in tables. One collector turns them into Prometheus' samples when somebody reads them.
+"""Metrics as plain numbers in tables. One collector turns them into Prometheus' samples when they are read.
 
 To count costs a lock and an addition; prometheus_client stays the exposition.
 """

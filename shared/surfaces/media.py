@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from shared.core.tokens import BYTES_PER_TOKEN
 from shared.surfaces import audio_length, image_size, message_parts
 from shared.surfaces.message_parts import Fields
 from shared.surfaces.usage import NOT_JSON
@@ -25,9 +26,8 @@ AUDIO_TOKENS_PER_S = 32
 PAGE = 2000
 """Tokens of a PDF's page: its text and a picture of it."""
 BYTES_OF_A_PAGE = 20_000
-BYTES_PER_TOKEN = 4
 UNKNOWN, MOST_UNKNOWN = 1000, 1_000_000
-"""Of what is at an address, in a stored file or of a kind that nobody here knows."""
+"""Of what is at an address, in a stored file or of an unknown kind."""
 TEXT_FIELDS = frozenset({"type", "text", "refusal", "cache_control", "annotations", "id", "name"})
 _PAGES = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 

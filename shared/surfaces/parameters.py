@@ -1,9 +1,9 @@
 """Which fields a request may have where a budget or a limit of tokens must hold, and the server is not our own.
 
-A field that nobody here knows may lengthen the answer past what was reserved (`n_predict`, `max_new_tokens`,
+An unknown field may lengthen the answer past what was reserved (`n_predict`, `max_new_tokens`,
 `options`) or make it dearer (`plugins`, `provider`). So there only known fields are sent on, and the request is written
 anew from what was read: whatever stands in it twice, or under an escaped name, stands there once. Our own worker takes
-known fields only, whoever asks.
+known fields only, from every caller.
 """
 
 from collections.abc import Callable, Set

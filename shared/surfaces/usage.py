@@ -102,10 +102,10 @@ _number = msgspec.json.Decoder(int | float | str).decode
 def read(payload: bytes) -> Usage | None:
     """The usage in an answer or an event; None when it reports none, or is no JSON object."""
     try:
-        told = _plain(payload).usage
-        if told.is_plain:
-            details = told.prompt_tokens_details
-            return Usage(told.prompt_tokens, told.completion_tokens, details.cached_tokens if details else None)
+        reported = _plain(payload).usage
+        if reported.is_plain:
+            details = reported.prompt_tokens_details
+            return Usage(reported.prompt_tokens, reported.completion_tokens, details.cached_tokens if details else None)
     except NOT_JSON:
         pass
     return _read_with_care(payload)

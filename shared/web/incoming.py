@@ -61,7 +61,7 @@ def request_id(given: str, random_bits: Callable[[int], int] = random.getrandbit
 
 
 def _has_secret(given: str) -> bool:
-    """Whether it has what a key or a part of one looks like: it would be logged, and told to upstreams. A long word of
+    """Whether it has what a key or a part of one looks like: it would be logged, and sent to upstreams. A long word of
     digits and letters in both cases is no UUID, no ULID, no hexadecimal number and nothing that a person writes."""
     long_words = (word for word in WORD.findall(given) if len(word) >= SHORTEST_SECRET)
     return any(all(re.search(kind, word) for kind in ("[a-z]", "[A-Z]", "[0-9]")) for word in long_words)

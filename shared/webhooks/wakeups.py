@@ -27,7 +27,7 @@ class WebhookWakeUp:
     id: str
     seq: int
     tenant: str = ""
-    """Known before the delivery is read, so that it can be told whose turn it is."""
+    """Known before the delivery is read, to decide whose turn it is."""
     deferred: int = 0
     """How often it has been put off."""
 

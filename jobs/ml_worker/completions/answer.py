@@ -75,8 +75,8 @@ class Answer:
         async with aclosing(self._relayed() if self._plan.passes_through else self._encoded()) as blocks:
             comments = UsageComments(self.usage) if self._plan.reports_usage else None
             async for block in blocks:
-                if told := comments.added(block) if comments else block:
-                    yield told
+                if sent := comments.added(block) if comments else block:
+                    yield sent
         if self._plan.include_usage:
             yield events.encoded({**self._head, "choices": [], "usage": self.usage.body()})
         yield sse.LAST

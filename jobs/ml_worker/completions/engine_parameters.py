@@ -11,7 +11,7 @@ CONSTRAINING = frozenset(
     {"grammar", "json_schema", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar"}
     | {"guided_decoding_backend", "guided_whitespace_pattern", "structural_tag", "regex", "ebnf", "format"}
 )
-"""Fields by which engines are told to keep to something: left out in silence, the answer would not."""
+"""Fields that constrain the answer: were one left out in silence, the answer would not keep to it."""
 
 
 @dataclass(frozen=True, slots=True)

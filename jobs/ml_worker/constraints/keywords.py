@@ -41,8 +41,8 @@ class Reading:
 
     def leave_out(self, path: Path, keyword: str, reason: str = "") -> None:
         if self.strict:
-            told = reason or f"'{keyword}' is not supported here"
-            raise Unsupported(f"{told}; without 'strict' it is left out")
+            why = reason or f"'{keyword}' is not supported here"
+            raise Unsupported(f"{why}; without 'strict' it is left out")
         self.left_out.append((*path, keyword))
 
     def leave_out_unknown(self, schema: Schema, path: Path) -> None:
@@ -61,8 +61,10 @@ def types(schema: Schema) -> tuple[str, ...]:
     """What a value may be; without `type` as the other keywords tell, or anything."""
     given = schema.get("type")
     if given is None:
-        told = [name for name in ("object", "array", "string", "number") if OF_TYPES[name] & schema.keys() - {"format"}]
-        return tuple(told) or (("string",) if "format" in schema else TYPES)
+        implied = [
+            name for name in ("object", "array", "string", "number") if OF_TYPES[name] & schema.keys() - {"format"}
+        ]
+        return tuple(implied) or (("string",) if "format" in schema else TYPES)
     listed = given if isinstance(given, list) else [given]
     if not listed or not all(isinstance(each, str) and each in TYPES for each in listed):
         raise SchemaRefused(f"'type' must be one of {', '.join(TYPES)}, or a list of them")

@@ -1,4 +1,4 @@
-"""What a value of a schema begins with, and so whether two schemas can be told apart at once."""
+"""What a value of a schema begins with, and so whether two schemas differ from their first character on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ KNOWN = re.compile(
     r"out of memory|CUDA error|Segmentation fault|GGML_ASSERT|std::bad_alloc|terminate called|MemoryError|"
     r"RuntimeError|NCCL error|No space left on device|illegal memory access|EngineDeadError|Address already in use"
 )
-"""What may be told of an engine that has served requests."""
+"""What may be logged of an engine that has served requests."""
 
 log = logging.getLogger("omni.engine")
 

@@ -34,12 +34,12 @@ def from_told(told: Any, status: int, prompt_field: str) -> OmniError:
         return too_long
     if status in {400, 422}:
         return InvalidRequest(_sentence(message), param=_param(found, message))
-    told = f"the engine answered {status}"  # its own words may quote the request
+    detail = f"the engine answered {status}"  # its own words may quote the request
     if status == 503 or any(sign in message for sign in GONE):
-        return Unavailable("The model is starting again.", detail=told, code="model_loading", retry_after_s=2)
+        return Unavailable("The model is starting again.", detail=detail, code="model_loading", retry_after_s=2)
     if "grammar" in message.lower():
         return InvalidRequest("The engine did not get on with this schema.", code="schema_too_complex")
-    return UpstreamFailed(detail=told)
+    return UpstreamFailed(detail=detail)
 
 
 def status(error: Any) -> int:

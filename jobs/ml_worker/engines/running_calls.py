@@ -1,4 +1,4 @@
-"""The calls that an engine is busy with, and what they are told when it ends."""
+"""The calls that an engine is busy with, and the errors they end with when it ends."""
 
 import asyncio
 from collections import deque
