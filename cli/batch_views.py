@@ -37,7 +37,7 @@ def show_batches(answer: Answer) -> None:
          f"{each.request_counts.failed:,}", minute(each.created_at))
         for each in page.data
     )  # fmt: skip
-    show_table(("ID", "STATUS", "DONE", "FAILED", "MADE"), rows)
+    show_table(("ID", "STATUS", "DONE", "FAILED", "CREATED"), rows)
     tell_of_more_ids(page)
 
 

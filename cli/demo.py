@@ -14,7 +14,7 @@ from cli.narration import Narrator
 @click.option("--model", metavar="ID", help="Model to ask. Default: the first of the catalogue that chats.")
 @connected
 def command(client: Client, model: str | None) -> None:
-    """Shows a running platform at work: chat, stream, job, batch, webhook, a limit being hit. All is real and timed.
+    """Sends real requests to a running platform and times them: chat, stream, job, batch, webhook, limit.
 
     \b
     Example:

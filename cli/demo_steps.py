@@ -107,7 +107,7 @@ def webhook(stage: Stage) -> str:
     stage.narrator.asked(f"POST {webhooks.SECRETS}  a secret to sign with")
     answer = stage.client.post(webhooks.SECRETS, {})
     secret = answer.as_type(WebhookSecret)
-    stage.narrator.came(f"{_status(answer)}: {secret.id} (its text is told once, to whoever made it)")
+    stage.narrator.came(f"{_status(answer)}: {secret.id} (the secret is shown once)")
     try:
         with receiving((secret.secret,)) as receiver:
             return _told_of_a_job(stage, receiver)
@@ -136,7 +136,7 @@ def _told_of_a_job(stage: Stage, receiver: Receiver) -> str:
         raise CliError("A webhook came whose signature is wrong.")
     kind = received.payload.type
     stage.narrator.came(f"{kind} at the receiver after {came_s:.2f} s, webhook-id {received.id}, signature good")
-    return f"{kind} told {came_s:.2f} s after the job was made, signature good"
+    return f"{kind} arrived {came_s:.2f} s after the job was submitted, signature good"
 
 
 def _first_message(stage: Stage, receiver: Receiver, job_id: str) -> Received | None:
@@ -170,7 +170,7 @@ def _limited_key(stage: Stage) -> NewKey:
     wanted = {"name": "demo", "scopes": ["inference"], "requests_per_minute": REQUESTS_PER_MINUTE}
     answer = stage.client.post(keys.PATH, wanted)
     key = answer.as_type(NewKey)
-    stage.narrator.came(f"{_status(answer)}: omni_{key.id}_… (the rest is told once, to whoever made it)")
+    stage.narrator.came(f"{_status(answer)}: omni_{key.id}_… (the secret is shown once)")
     return key
 
 

@@ -22,22 +22,24 @@ READING = "gcloud secrets versions access latest --secret={} --project={}"
 
 @click.command()
 @click.option("--project", required=True, metavar="ID", help="The Google Cloud project.")
-@click.option("--region", default="europe-west4", show_default=True, help="Where everything runs.")
+@click.option("--region", default="europe-west4", show_default=True, help="Region of all resources.")
 @click.option("--env", "environment", type=click.Choice(["dev", "prod"]), default="dev", show_default=True)
-@click.option("--image", metavar="IMAGE", help="The worker's image. Without it there is no worker yet.")
-@click.option("--model", metavar="ID", help="The model it serves, by its id in models.toml; empty: no worker.")
-@click.option("--weights", default="", metavar="PATH", help="Where its weights are in the weights' bucket.")
+@click.option("--image", metavar="IMAGE", help="Container image of the worker. Without it no worker is deployed.")
+@click.option("--model", metavar="ID", help="Id in models.toml of the model that the worker serves. Empty: no worker.")
+@click.option("--weights", default="", metavar="PATH", help="Folder of the model's weights in the weights bucket.")
 @click.option("--models", metavar="FILE", help="The model catalogue. Default: models.toml.")
 @click.option(
     "--var-file",
     "files",
     multiple=True,
     metavar="FILE",
-    help="More of Terraform's variables; --project and --region count before theirs.",
+    help="File of Terraform variables. --project and --region override it.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before it is done.")
-@click.option("--check", is_flag=True, help="Look at the project and make nothing.")
-@click.option("--smoke", is_flag=True, help="Try it out afterwards, and give the traffic back if it does not work.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--check", is_flag=True, help="Check the project and create nothing.")
+@click.option(
+    "--smoke", is_flag=True, help="Run 'omni smoke' afterwards, and move traffic back to the old version if it fails."
+)
 def command(
     project: str,
     region: str,
@@ -51,7 +53,7 @@ def command(
     check: bool,  # noqa: FBT001
     smoke: bool,  # noqa: FBT001
 ) -> None:
-    """Puts the platform on Google Cloud: looks at the project, plans, tells the price, asks, and does it.
+    """Deploys to Google Cloud: checks the project, plans, shows the price, asks for confirmation and applies the plan.
 
     \b
     Examples:

@@ -11,12 +11,14 @@ from deploy.google import CloudError, Gcloud
 
 @click.command()
 @click.option("--project", required=True, metavar="ID", help="The Google Cloud project.")
-@click.option("--region", default="europe-west4", show_default=True, help="Where it runs.")
+@click.option("--region", default="europe-west4", show_default=True, help="Region of all resources.")
 @click.option("--env", "environment", type=click.Choice(["dev", "prod"]), default="dev", show_default=True)
-@click.option("--var-file", "files", multiple=True, metavar="FILE", help="Terraform's variables it was deployed with.")
-@click.option("--yes", is_flag=True, help="Do not ask for the project's id first.")
+@click.option(
+    "--var-file", "files", multiple=True, metavar="FILE", help="File of Terraform variables that it was deployed with."
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def command(project: str, region: str, environment: str, files: tuple[str, ...], yes: bool) -> None:  # noqa: FBT001
-    """Takes the platform down, its data too. What prod protects has to be let go first (docs/05-operate.md).
+    """Removes the platform and its data. First lift the deletion protection of prod (docs/05-operate.md).
 
     \b
     Example:

@@ -31,7 +31,7 @@ def show_cancelled(answer: Answer) -> None:
 
 def show_jobs(answer: Answer) -> None:
     page = answer.as_type(Page[Job])
-    show_table(("ID", "STATE", "TOOK", "TASK", "MADE"), [_row(job) for job in page.data])
+    show_table(("ID", "STATE", "TOOK", "TASK", "CREATED"), [_row(job) for job in page.data])
     tell_of_more(page)
 
 

@@ -13,7 +13,7 @@ from cli.paging import page_query, paged, tell_of_more
 PATH = "/api/v1/keys"
 TIERS = ("free", "basic", "premium", "master")
 SCOPES = ("inference", "jobs", "admin", "platform_admin")
-COLUMNS = ("ID", "NAME", "TENANT", "TIER", "PER MIN", "BUDGET", "SCOPES", "MADE", "STATE")
+COLUMNS = ("ID", "NAME", "TENANT", "TIER", "PER MIN", "BUDGET", "SCOPES", "CREATED", "STATE")
 LONGEST_OVERLAP_S = 30 * 24 * 3600
 
 
@@ -23,7 +23,7 @@ def show_new(answer: Answer) -> None:
     click.echo(
         f"Key '{key.name}' ({key.id}): tenant {key.tenant}, tier {key.tier}, {limit}, budget {_budget(key)}, "
         f"{', '.join(key.scopes)}.\n"
-        "Keep its text now, it is not shown again:",
+        "Keep its secret now. It is not shown again:",
         err=True,
     )
     click.echo(key.key)
@@ -47,7 +47,7 @@ def show_revoked(answer: Answer) -> None:
 
 @click.group()
 def command() -> None:
-    """Makes, lists, changes, rotates and revokes API keys.
+    """Creates, lists, changes, rotates and revokes API keys.
 
     \b
     Example:
@@ -58,13 +58,20 @@ def command() -> None:
 @command.command()
 @click.argument("name")
 @click.option(
-    "--tenant", help="Whose usage and jobs the key's requests are; another than yours needs the scope platform_admin."
+    "--tenant",
+    help="Tenant that owns the key's usage and jobs. Default: yours; another one needs the scope platform_admin.",
 )
-@click.option("--tier", type=click.Choice(TIERS), help="How much the key may use.")
-@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="What it may do; may be repeated.")
-@click.option("--requests-per-minute", type=click.IntRange(min=0), help="Instead of the tier's limit; 0: no limit.")
-@click.option("--daily-usd", type=click.FloatRange(min=0), help="What it may spend on a day (UTC), in US dollars.")
-@click.option("--monthly-usd", type=click.FloatRange(min=0), help="What it may spend in a month.")
+@click.option("--tier", type=click.Choice(TIERS), help="Tier that sets the key's limits.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    help="What the key may do. Repeat it for several. Default: inference and jobs.",
+)
+@click.option("--requests-per-minute", type=click.IntRange(min=0), help="Replaces the tier's limit. 0: no limit.")
+@click.option("--daily-usd", type=click.FloatRange(min=0), help="Budget for each day (UTC), in US dollars.")
+@click.option("--monthly-usd", type=click.FloatRange(min=0), help="Budget for each month (UTC), in US dollars.")
 @shown_by(show_new)
 @connected
 def create(
@@ -77,7 +84,7 @@ def create(
     daily_usd: float | None,
     monthly_usd: float | None,
 ) -> Answer:
-    """Makes a key called NAME and prints its text, this once. Standard output holds the text and nothing else.
+    """Creates a key called NAME and prints its secret once. Standard output holds the secret and nothing else.
 
     \b
     Examples:
@@ -102,7 +109,7 @@ def create(
 @shown_by(show_keys)
 @connected
 def list_(client: Client, tenant: str | None, limit: int, after: str | None) -> Answer:
-    """Lists the managed keys, newest first, without their text.
+    """Lists the managed keys, newest first, without their secrets.
 
     \b
     Example:
@@ -116,7 +123,7 @@ def list_(client: Client, tenant: str | None, limit: int, after: str | None) -> 
 @shown_by(show_key)
 @connected
 def get(client: Client, key_id: str) -> Answer:
-    """Shows a key, without its text.
+    """Shows a key, without its secret.
 
     \b
     Example:
@@ -128,9 +135,15 @@ def get(client: Client, key_id: str) -> Answer:
 @command.command()
 @click.argument("key_id", metavar="ID")
 @click.option("--name", help="What it is called.")
-@click.option("--tier", type=click.Choice(TIERS), help="How much the key may use.")
-@click.option("--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="All it may do; may be repeated.")
-@click.option("--requests-per-minute", type=click.IntRange(min=0), help="Instead of the tier's limit; 0: no limit.")
+@click.option("--tier", type=click.Choice(TIERS), help="Tier that sets the key's limits.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    help="Replaces all scopes of the key. Repeat it for several.",
+)
+@click.option("--requests-per-minute", type=click.IntRange(min=0), help="Replaces the tier's limit. 0: no limit.")
 @shown_by(show_key)
 @connected
 def update(
@@ -141,7 +154,7 @@ def update(
     scopes: tuple[str, ...],
     requests_per_minute: int | None,
 ) -> Answer:
-    """Changes what is named of a key; the rest stays, and so does its text. Seen everywhere within 5 s.
+    """Changes the given fields of a key and keeps its secret. Takes effect everywhere within 5 s.
 
     \b
     Example:
@@ -163,12 +176,12 @@ def update(
 @click.argument("key_id", metavar="ID")
 @click.option(
     "--overlap", type=click.IntRange(0, LONGEST_OVERLAP_S), default=0, metavar="SECONDS",
-    help="How long the old text goes on working. Default: not at all.",
+    help="How long the old secret stays valid. Default: not at all.",
 )  # fmt: skip
 @shown_by(show_new)
 @connected
 def rotate(client: Client, key_id: str, overlap: int) -> Answer:
-    """Gives a key a new text and prints it, this once.
+    """Gives a key a new secret and prints it once.
 
     \b
     Example:
@@ -182,7 +195,7 @@ def rotate(client: Client, key_id: str, overlap: int) -> Answer:
 @shown_by(show_revoked)
 @connected
 def revoke(client: Client, key_id: str) -> Answer:
-    """Revokes a key; it stops working everywhere within 5 s, and its jobs and batches end.
+    """Revokes a key. It stops working everywhere within 5 s, and its jobs and batches end.
 
     \b
     Example:

@@ -6,7 +6,7 @@ from cli.errors import CliError
 
 
 @click.command()
-@click.option("--digests", is_flag=True, help="Instead: pin the base images by the digests that their registries tell.")
+@click.option("--digests", is_flag=True, help="Pin the base images by their current digests instead.")
 def command(digests: bool) -> None:  # noqa: FBT001
     """Writes the locked requirements anew from pyproject.toml, every file with its hashes.
 

@@ -19,7 +19,7 @@ def show_models(answer: Answer) -> None:
 @shown_by(show_models)
 @connected
 def command(client: Client) -> Answer:
-    """Lists the models that may be asked.
+    """Lists the models that your key may use.
 
     \b
     Example:

@@ -26,7 +26,7 @@ def show_released(answer: Answer) -> None:
 
 @click.group()
 def command() -> None:
-    """Documents that were set aside, because a schedule failed on them round after round; for platform admins.
+    """Lists and releases documents on which a schedule failed again and again. Needs the scope platform_admin.
 
     \b
     Example:
@@ -39,7 +39,7 @@ def command() -> None:
 @shown_by(show_documents)
 @connected
 def list_documents(client: Client, limit: int, after: str | None) -> Answer:
-    """Lists them, the longest set aside first.
+    """Lists the documents in quarantine, the oldest entry first.
 
     \b
     Example:

@@ -25,7 +25,7 @@ STEPS = (("Health", smoke_steps.health), *demo_steps.STEPS, ("Embedding", smoke_
 @click.option("--to", metavar="FOLDER", help="Where to write the report. Default: .omni/smoke.")
 @connected
 def command(client: Client, model: str | None, to: str | None) -> None:
-    """Tries a platform out and writes a report: chat, stream, job, limit, embedding, batch, health. Fails if one does.
+    """Tests a platform and writes a report: health, chat, stream, job, limit, embedding, batch. Fails if one fails.
 
     \b
     Example:

@@ -14,7 +14,7 @@ from shared.settings import StateKeeper
     show_default=True,
     help="What holds the documents: a file, or Firestore's emulator in memory.",
 )
-@click.option("--model", metavar="NAME|FILE|none", help="What the worker serves: a model or nothing.")
+@click.option("--model", metavar="NAME|FILE|none", help="Model of the worker; none starts no worker.")
 def command(port: int, state: str, model: str | None) -> None:
     """Starts the whole platform on this machine: gateway, routes, worker, queue and schedules. Ctrl-C stops all of it.
 

@@ -35,7 +35,7 @@ def show_storage(storage: StorageUse) -> None:
 @shown_by(show_usage)
 @connected
 def command(client: Client, group: str, first: str | None, last: str | None, tenant: str | None) -> Answer:
-    """Shows what was used and what it cost: your tenant's, or with a platform admin's key every tenant's.
+    """Shows the usage and cost of your tenant; with the scope platform_admin, of every tenant.
 
     \b
     Examples:

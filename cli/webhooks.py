@@ -23,13 +23,13 @@ POLL_S = 0.5
 
 def show_new(answer: Answer) -> None:
     secret = answer.as_type(WebhookSecret)
-    click.echo(f"Secret {secret.id}. Keep its text now, it is not shown again:", err=True)
+    click.echo(f"Secret {secret.id}. Keep it now. It is not shown again:", err=True)
     click.echo(secret.secret)
 
 
 def show_secrets(answer: Answer) -> None:
     page = answer.as_type(Page[WebhookSecret])
-    show_table(("ID", "MADE", "SIGNS UNTIL"), [_secret_row(each) for each in page.data])
+    show_table(("ID", "CREATED", "SIGNS UNTIL"), [_secret_row(each) for each in page.data])
 
 
 def show_deliveries(answer: Answer) -> None:
@@ -44,7 +44,7 @@ def show_redelivered(answer: Answer) -> None:
 
 @click.group()
 def command() -> None:
-    """Tells of jobs' ends: signing secrets, the log of deliveries, and a receiver to try it with.
+    """Manages signing secrets and the log of deliveries, and runs a receiver for tests.
 
     \b
     Example:
@@ -54,7 +54,7 @@ def command() -> None:
 
 @command.group()
 def secret() -> None:
-    """Makes, lists and deletes the secrets that sign webhooks. While there are several, each of them signs.
+    """Creates, lists and deletes the secrets that sign webhooks. Every valid secret signs each delivery.
 
     \b
     Example:
@@ -66,7 +66,7 @@ def secret() -> None:
 @shown_by(show_new)
 @connected
 def create(client: Client) -> Answer:
-    """Makes a secret beside those there are, and prints its text, this once.
+    """Creates one more secret and prints it once.
 
     \b
     Example:
@@ -76,11 +76,17 @@ def create(client: Client) -> Answer:
 
 
 @secret.command()
-@click.option("--overlap", type=click.IntRange(0, 720), default=24, help="Hours that the others sign on; 24.")
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, 720),
+    default=24,
+    show_default=True,
+    help="Hours for which the other secrets still sign.",
+)
 @shown_by(show_new)
 @connected
 def rotate(client: Client, overlap: int) -> Answer:
-    """Makes a secret that replaces the others, which sign on for a while.
+    """Creates a secret that replaces the others after the overlap.
 
     \b
     Example:
@@ -93,7 +99,7 @@ def rotate(client: Client, overlap: int) -> Answer:
 @shown_by(show_secrets)
 @connected
 def list_(client: Client) -> Answer:
-    """Lists the secrets that sign, without their text.
+    """Lists the ids of the secrets that sign.
 
     \b
     Example:
@@ -106,19 +112,19 @@ def list_(client: Client) -> Answer:
 @click.argument("secret_id", metavar="ID")
 @connected
 def delete(client: Client, secret_id: str) -> None:
-    """Deletes a secret at once, as when it leaked.
+    """Deletes a secret at once, for example after a leak.
 
     \b
     Example:
       omni webhooks secret delete whs_28408f3eeceafa68
     """
     client.delete(f"{SECRETS}/{quote(secret_id, safe='')}")
-    click.echo(f"{secret_id} signs no more.")
+    click.echo(f"{secret_id} is deleted.")
 
 
 @command.command()
-@click.option("--job", metavar="ID", help="Only this job's.")
-@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only those that stand there.")
+@click.option("--job", metavar="ID", help="Only deliveries of this job.")
+@click.option("--outcome", type=click.Choice(OUTCOMES), help="Only deliveries with this outcome.")
 @paged
 @shown_by(show_deliveries)
 @connected
@@ -148,8 +154,8 @@ def redeliver(client: Client, delivery_id: str) -> Answer:
 
 @command.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. Default: any free one.")
-@click.option("--secret", "texts", multiple=True, help="Believe this one. Default: one that is made for the while.")
-@click.option("--count", type=click.IntRange(min=1), help="End after so many messages.")
+@click.option("--secret", "texts", multiple=True, help="Secret to check signatures with. Default: a temporary one.")
+@click.option("--count", type=click.IntRange(min=1), help="Stop after this many messages.")
 @connected
 def listen(client: Client, port: int, texts: tuple[str, ...], count: int | None) -> None:
     """Receives webhooks on this machine, checks their signatures and prints them. Ctrl-C ends it.

@@ -45,3 +45,11 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     result = CliRunner().invoke(omni, ["explode"], prog_name="omni")
     assert result.exit_code == 2
     assert "No such command 'explode'" in result.stderr
+
+
+def test_a_bench_shows_its_own_options() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "bench", "gateway", "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--quick" in done.stdout

@@ -112,7 +112,7 @@ def test_a_dead_letter_is_retried_and_watched(omni: Omni, platform: Platform) ->
 def test_jobs_are_a_table(omni: Omni, platform: Platform) -> None:
     omni("jobs", "submit", "--prompt", "Hello")
     lines = omni("jobs", "list", "--state", "queued").stdout.splitlines()
-    assert lines[0].split() == ["ID", "STATE", "TOOK", "TASK", "MADE"]
+    assert lines[0].split() == ["ID", "STATE", "TOOK", "TASK", "CREATED"]
     assert lines[1].split()[:4] == ["job0", "queued", "-", "chat_completions"]
     assert platform.asked[-1].query["state"] == "queued"
 

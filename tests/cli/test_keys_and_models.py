@@ -22,7 +22,7 @@ def test_models_are_json_for_scripts(omni: Omni) -> None:
 def test_a_new_key_is_all_of_standard_output(omni: Omni, platform: Platform) -> None:
     result = omni("keys", "create", "laptop", "--requests-per-minute", "60", "--scope", "inference")
     assert result.stdout == "omni_key0_secret\n"
-    assert "Keep its text now" in result.stderr
+    assert "Keep its secret now" in result.stderr
     assert platform.asked[-1].body == {"name": "laptop", "requests_per_minute": 60, "scopes": ["inference"]}
 
 

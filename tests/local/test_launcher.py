@@ -92,6 +92,11 @@ def test_development_packages_are_added_for_the_tests(installed: Path, tmp_path:
     assert installs(installed, "dev", tmp_path)
 
 
+@pytest.mark.parametrize("command", [("test", "--help"), ("bench", "gateway", "--help"), ("lint", "-h")])
+def test_help_installs_no_development_packages(installed: Path, command: tuple[str, ...]) -> None:
+    assert omni(installed, *command).stdout == f"ran: -m cli {' '.join(command)}\n"
+
+
 def test_development_packages_stay_when_the_platform_is_started(installed: Path) -> None:
     (installed / ".venv/local.stamp").unlink()
     stamp(installed, "dev")

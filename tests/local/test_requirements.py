@@ -25,3 +25,8 @@ def test_every_package_is_pinned_to_its_contents(file: str) -> None:
         assert starts
         blocks = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
         assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_the_readme_names_the_number_of_packages_that_the_first_start_installs() -> None:
+    (named,) = re.findall(r"Installing Omni's (\d+) packages", (CHECKOUT / "README.md").read_text())
+    assert int(named) == len(pins("requirements/local.txt"))
