@@ -6,12 +6,12 @@ renewed while the request runs: when its process is killed the key is free again
 """
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from shared.core.document_ids import digest_id
 from shared.core.errors import Conflict, KeyReused
 from shared.ports.blobs import INLINE_BYTES, Blobs
 from shared.ports.store import Document, Store, Transaction
@@ -40,7 +40,7 @@ class KeyedRequest:
 
     @property
     def id(self) -> str:
-        return hashlib.sha256(f"{self.tenant}\n{self.key}".encode()).hexdigest()
+        return digest_id(self.tenant, self.key)
 
 
 class IdempotencyKeys:

@@ -5,7 +5,7 @@ import logging
 
 from jobs.ml_worker.completions.answer import Loaded
 from jobs.ml_worker.constraints.compiler import SchemaCompiler
-from jobs.ml_worker.constraints.held import SchemaGuard
+from jobs.ml_worker.constraints.schema_guard import SchemaGuard
 from jobs.ml_worker.engines.blocklist import Blocklist
 from jobs.ml_worker.engines.client import EngineClient
 from jobs.ml_worker.engines.engine import Engine, EngineFailed, EngineMissing

@@ -5,8 +5,7 @@ So it is exact however many processes write and whenever one of them is killed: 
 until its document is deleted.
 """
 
-import hashlib
-
+from shared.core.document_ids import digest_id
 from shared.core.errors import PayloadTooLarge
 from shared.ports.store import Store, Transaction
 
@@ -21,7 +20,7 @@ class StorageQuota:
         self.most = most
 
     def used(self, tenant: str) -> int:
-        return _bytes(self._store.get(STORAGE, _document_id(tenant)))
+        return _bytes(self._store.get(STORAGE, digest_id(tenant)))
 
     def require_room(self, tenant: str) -> None:
         """PayloadTooLarge when the tenant has no byte left: nothing that writes files may begin then."""
@@ -31,7 +30,7 @@ class StorageQuota:
     def count(self, transaction: Transaction, tenant: str, by: int, *, checked: bool = False) -> "QuotaChange":
         """Reads the sum, `by` bytes more or fewer, to be written after all that the transaction reads. PayloadTooLarge
         when it is `checked` and would be more than the tenant may have."""
-        used = _bytes(transaction.get(STORAGE, _document_id(tenant))) if by else 0
+        used = _bytes(transaction.get(STORAGE, digest_id(tenant))) if by else 0
         if checked and by > 0 and self.most and used + by > self.most:
             raise self._refusal(used, by)
         return QuotaChange(transaction, tenant, by, max(0, used + by))
@@ -56,7 +55,7 @@ class QuotaChange:
 
     def write(self) -> None:
         if self._by:
-            self._transaction.put(STORAGE, _document_id(self._tenant), {"tenant": self._tenant, "bytes": self._used})
+            self._transaction.put(STORAGE, digest_id(self._tenant), {"tenant": self._tenant, "bytes": self._used})
 
 
 def shown(size: int) -> str:
@@ -70,7 +69,3 @@ def shown(size: int) -> str:
 def _bytes(document: dict[str, object] | None) -> int:
     found = document["bytes"] if document else 0
     return found if isinstance(found, int) else 0
-
-
-def _document_id(tenant: str) -> str:
-    return hashlib.sha256(tenant.encode()).hexdigest()

@@ -4,13 +4,13 @@ A mark stands in a collection of its own. The document stays as it is, for whoev
 releasing it takes the mark away. A mark is forgotten in the end, and the document is tried again.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 import msgspec
 
+from shared.core.document_ids import digest_id
 from shared.core.errors import NotFound
 from shared.pages import Listed, every, listed
 from shared.ports.store import Document, Query, Store, Transaction
@@ -58,7 +58,7 @@ class Quarantine:
 
     def strike(self, schedule: str, collection: str, key: str, reason: str) -> Mark:
         """Notes one more round that failed on the document; the mark as it then stands."""
-        mark_id = _id(schedule, collection, key)
+        mark_id = digest_id(schedule, collection, key)[:32]
 
         def work(transaction: Transaction) -> Mark:
             now = transaction.now
@@ -99,10 +99,6 @@ class Quarantine:
             return mark
 
         return self._store.transact(work)
-
-
-def _id(schedule: str, collection: str, key: str) -> str:
-    return hashlib.sha256(f"{schedule}\n{collection}\n{key}".encode()).hexdigest()[:32]
 
 
 def _read(document: Document) -> Mark | None:

@@ -1,12 +1,12 @@
 """Webhook deliveries in the store, beside the addresses that take no more."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
 
 from shared.core import webhooks
+from shared.core.document_ids import digest_id
 from shared.core.errors import BadDocument
 from shared.core.jobs import Job
 from shared.core.webhooks import GONE, Attempt, Delivery
@@ -108,7 +108,7 @@ def _write(transaction: Transaction, delivery: Delivery) -> None:
 
 
 def _endpoint(delivery: Delivery) -> str:
-    return hashlib.sha256(f"{delivery.tenant}\n{delivery.url}".encode()).hexdigest()
+    return digest_id(delivery.tenant, delivery.url)
 
 
 def _payload(job: Job, now: float) -> str:

@@ -5,7 +5,6 @@ id, so the store alone is worth nothing to whoever reads it. Each secret remembe
 """
 
 import base64
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 from standardwebhooks import Webhook
 
+from shared.core.document_ids import digest_id
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from shared.ports.secrets import Secrets
 from shared.ports.store import Store, Transaction
@@ -68,7 +68,7 @@ class WebhookSecrets:
 
     def list(self, tenant: str, now: float) -> Held:
         """Those that sign, newest first."""
-        return _valid(_held(self._store.get(COLLECTION, _place(tenant))), now)
+        return _valid(_held(self._store.get(COLLECTION, digest_id(tenant))), now)
 
     def delete(self, tenant: str, secret_id: str) -> None:
         """NotFound when there is none of that id."""
@@ -99,7 +99,7 @@ class WebhookSecrets:
         return signed(texts, message_id, payload, now) if texts else None
 
     def _change(self, tenant: str, step: Callable[[Held, float], Held]) -> Held:
-        place = _place(tenant)
+        place = digest_id(tenant)
 
         def work(transaction: Transaction) -> Held:
             held = _valid(_held(transaction.get(COLLECTION, place)), transaction.now)
@@ -132,10 +132,6 @@ def _text(key: bytes, tenant: str, secret_id: str) -> str:
 
 def _fingerprint(key: bytes) -> str:
     return hmac.digest(key, b"fingerprint", "sha256").hex()[:16]
-
-
-def _place(tenant: str) -> str:
-    return hashlib.sha256(tenant.encode()).hexdigest()
 
 
 def _held(document: dict[str, object] | None) -> Held:
