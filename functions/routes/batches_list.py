@@ -2,7 +2,7 @@
 
 from functions.routes.batches_get import view
 from functions.routes.context import Context
-from functions.routes.files_list import id_list
+from functions.routes.lists import id_list
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
 

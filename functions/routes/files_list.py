@@ -2,6 +2,7 @@
 
 from functions.routes.context import Context
 from functions.routes.files_get import view
+from functions.routes.lists import id_list
 from shared.core.errors import InvalidRequest
 from shared.files.files import PURPOSES
 from shared.web.incoming import Incoming, page_size
@@ -26,9 +27,3 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         incoming.caller.tenant, purpose, limit, query.get("after", ""), newest_first=order == "desc"
     )
     return id_list([view(file) for file in page.items], has_more=page.has_more)
-
-
-def id_list(data: list[dict[str, object]], *, has_more: bool) -> Reply:
-    """A page as OpenAI's clients read it."""
-    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
-    return Reply.json({"object": "list", "data": data, **ends, "has_more": has_more})

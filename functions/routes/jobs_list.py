@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from functions.routes.context import Context
+from functions.routes.lists import cursor_list
 from shared.core.errors import InvalidRequest
 from shared.core.jobs import State
 from shared.jobs.jobs import JobFilter
@@ -18,14 +19,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = _filter(incoming.query)
     after = incoming.query.get("after", "")
     page = context.jobs.list(incoming.caller.tenant, wanted, page_size(incoming.query), after)
-    return Reply.json(
-        {
-            "object": "list",
-            "data": [view(job) for job in page.items],
-            "has_more": page.has_more,
-            "next_cursor": page.next_cursor or None,
-        }
-    )
+    return cursor_list([view(job) for job in page.items], page.next_cursor)
 
 
 def _filter(query: Mapping[str, str]) -> JobFilter:

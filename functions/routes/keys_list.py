@@ -4,6 +4,7 @@ from typing import Any
 
 from functions.routes.context import Context
 from functions.routes.keys_get import view
+from functions.routes.lists import cursor_list
 from shared.core.managed_keys import from_document
 from shared.keys.delegation import named_tenant
 from shared.pages import listed
@@ -21,11 +22,4 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         return view(from_document(document), context, now)
 
     page = listed(context.ports.store, query, page_size(incoming.query), shown)
-    return Reply.json(
-        {
-            "object": "list",
-            "data": page.items,
-            "has_more": page.has_more,
-            "next_cursor": page.next_cursor or None,
-        }
-    )
+    return cursor_list(page.items, page.next_cursor)

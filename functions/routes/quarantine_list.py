@@ -3,6 +3,7 @@
 from typing import Any
 
 from functions.routes.context import Context
+from functions.routes.lists import cursor_list
 from shared.sweeps.quarantine import Mark
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply
@@ -10,14 +11,7 @@ from shared.web.reply import Reply
 
 def handle(incoming: Incoming, context: Context) -> Reply:
     page = context.quarantine.list(page_size(incoming.query), incoming.query.get("after", ""))
-    return Reply.json(
-        {
-            "object": "list",
-            "data": [view(mark) for mark in page.items],
-            "has_more": page.has_more,
-            "next_cursor": page.next_cursor or None,
-        }
-    )
+    return cursor_list([view(mark) for mark in page.items], page.next_cursor)
 
 
 def view(mark: Mark) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """GET /api/v1/webhooks/deliveries: the delivery log, narrowed by `job` and `outcome`."""
 
 from functions.routes.context import Context
+from functions.routes.lists import cursor_list
 from functions.routes.webhooks_get import view
 from shared.core.errors import InvalidRequest
 from shared.core.webhooks import State
@@ -19,14 +20,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
         page_size(query),
         query.get("after", ""),
     )
-    return Reply.json(
-        {
-            "object": "list",
-            "data": [view(delivery) for delivery in page.items],
-            "has_more": page.has_more,
-            "next_cursor": page.next_cursor or None,
-        }
-    )
+    return cursor_list([view(delivery) for delivery in page.items], page.next_cursor)
 
 
 def _state(text: str | None) -> State | None:
