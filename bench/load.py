@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 OK = b"HTTP/1.1 200 "
@@ -101,14 +102,14 @@ def is_whole(received: bytes) -> bool:
     return received.endswith(LAST_CHUNK)
 
 
-def apply(question: Question, connections: int, seconds: float) -> Load:
+def apply(question: Question, connections: int, seconds: float, clock: Callable[[], float] = time.perf_counter) -> Load:
     """Asks on so many connections for so long, then lets what is under way finish."""
     lines = [Line(question) for _ in range(connections)]
     try:
         with select.epoll() as poller:
             for line in lines:
                 poller.register(line, select.EPOLLIN)
-            loop = _ClosedLoop(lines, poller, time.perf_counter() + seconds)
+            loop = _ClosedLoop(lines, poller, clock, clock() + seconds)
             loop.run()
     finally:
         for line in lines:
@@ -117,9 +118,10 @@ def apply(question: Question, connections: int, seconds: float) -> Load:
 
 
 class _ClosedLoop:
-    def __init__(self, lines: list[Line], poller: select.epoll, end: float) -> None:
+    def __init__(self, lines: list[Line], poller: select.epoll, clock: Callable[[], float], end: float) -> None:
         self._lines = {line.fileno(): line for line in lines}
         self._poller = poller
+        self._clock = clock
         self._end = end
         self._under_way = len(lines)
         self.latencies_s: list[float] = []
@@ -128,7 +130,7 @@ class _ClosedLoop:
 
     def run(self) -> None:
         for line in self._lines.values():
-            line.ask(time.perf_counter())
+            line.ask(self._clock())
         while self._under_way:
             ready = self._poller.poll(SILENCE_S)
             if not ready:
@@ -141,7 +143,7 @@ class _ClosedLoop:
         try:
             if (answer := line.answer()) is None:
                 return
-            now = time.perf_counter()
+            now = self._clock()
             self._count(line, answer, now)
             if now < self._end:
                 line.ask(now)
