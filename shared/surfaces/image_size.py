@@ -21,7 +21,7 @@ def of_header(head: bytes) -> tuple[int, int] | None:
     if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR":
         return _big(head[16:20]), _big(head[20:24])
     if head.startswith((b"GIF87a", b"GIF89a")):
-        return _little(head[6:8]), _little(head[8:10])
+        return _gif(head)
     if head.startswith(b"\xff\xd8"):
         return _jpeg(head)
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
@@ -34,6 +34,25 @@ def _decoded(text: str) -> bytes:
         return binascii.a2b_base64(text[: len(text) // 4 * 4])
     except ValueError:
         return b""
+
+
+def _gif(head: bytes) -> tuple[int, int] | None:
+    """Of the screen, or of the first frame where that is larger: decoders then enlarge the screen."""
+    width, height, at = _little(head[6:8]), _little(head[8:10]), 13 + _colors(head[10:11])
+    while head[at : at + 1] == b"!":  # an extension: a label, then blocks up to an empty one
+        at += 2
+        while size := _little(head[at : at + 1]):
+            at += 1 + size
+        at += 1
+    if head[at : at + 1] != b"," or len(head) < at + 9:
+        return None
+    left, top, *frame = (_little(head[each : each + 2]) for each in range(at + 1, at + 9, 2))
+    return max(width, left + frame[0]), max(height, top + frame[1])
+
+
+def _colors(flags: bytes) -> int:
+    """Bytes of the color table that these flags tell of."""
+    return 3 * 2 ** ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
 def _jpeg(head: bytes) -> tuple[int, int] | None:

@@ -43,8 +43,10 @@ OTHER_SERVERS = frozenset(
 KNOWN = FIELDS | OPENAI | OTHER_SERVERS
 TIERS = frozenset({"auto", "default", "standard", "standard_only", "flex", "on_demand"})
 """Service tiers that cost no more than the usual one."""
-TOOLS = frozenset({"function", "custom"})
+TOOLS = ("function", "custom")
 """Tools that the caller runs; others are run by the server, and paid for apiece."""
+FUNCTION = msgspec.Raw(b'"function"')
+"""The type of a tool that names none."""
 
 
 NOT_USUAL = object()
@@ -106,20 +108,18 @@ def _dearer(param: str) -> InvalidRequest:
     return InvalidRequest(text, param=param, code="unsupported_parameter")
 
 
-class Tool(msgspec.Struct):
-    type: str = "function"
-
-
-_decode_tools = msgspec.json.Decoder(list[Tool] | None).decode
+_decode_tools = msgspec.json.Decoder(list[Fields] | None).decode
 
 
 def _require_callers_tools(kept: Fields) -> None:
+    """InvalidRequest names a tool that the server would run. The others are written anew, each with one type."""
     if "tools" not in kept:
         return
     try:
-        offered = _decode_tools(kept["tools"]) or ()
+        offered = _decode_tools(kept["tools"])
     except NOT_JSON:
         raise InvalidRequest("'tools' should be a list of tools.", param="tools") from None
-    for number, tool in enumerate(offered):
-        if tool.type not in TOOLS:
+    for number, tool in enumerate(offered or ()):
+        if _decoded(tool.get("type", FUNCTION)) not in TOOLS:
             raise _dearer(f"tools.{number}.type")
+    kept["tools"] = msgspec.Raw(msgspec.json.encode(offered))

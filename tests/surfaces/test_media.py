@@ -32,8 +32,11 @@ def jpeg(width: int, height: int, before: int = 0) -> bytes:
     return b"\xff\xd8" + preview + profile + b"\xff\xff\xc2" + struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes(9)
 
 
-def gif(width: int, height: int) -> bytes:
-    return b"GIF89a" + struct.pack("<HH", width, height) + bytes(20)
+def gif(width: int, height: int, *, screen: tuple[int, int] = (1, 1)) -> bytes:
+    """With a color table and two extensions before the frame."""
+    loop = b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00" + b"!\xf9\x04\x00\x00\x00\x00\x00"
+    head = b"GIF89a" + struct.pack("<HH", *screen) + b"\x81\x00\x00" + bytes(12)
+    return head + loop + b"," + struct.pack("<HHHH", 0, 0, width, height) + b"\x00"
 
 
 def webp(kind: bytes, payload: bytes) -> bytes:
@@ -69,7 +72,9 @@ PICTURES = {
     "png": png(1024, 700),
     "jpeg": jpeg(1024, 700),
     "jpeg with a profile": jpeg(1024, 700, before=240_000),
-    "gif": gif(1024, 700),
+    "gif": gif(1024, 700, screen=(1024, 700)),
+    "gif that is larger than its screen": gif(1024, 700),
+    "gif whose frame is a part of it": gif(10, 10, screen=(1024, 700)),
     "webp": webp(b"VP8 ", bytes(6) + struct.pack("<HH", 1024, 700)),
     "webp without loss": webp(b"VP8L", b"\x2f" + struct.pack("<I", 1023 | 699 << 14)),
     "webp with an alpha channel": webp(b"VP8X", bytes(4) + struct.pack("<I", 1023)[:3] + struct.pack("<I", 699)[:3]),

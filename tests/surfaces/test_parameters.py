@@ -104,5 +104,14 @@ def test_tools_that_the_server_runs_are_refused_where_there_is_a_budget() -> Non
     assert restricted(json.dumps(CHAT | {"tools": tools[:1]}).encode(), NONE, has_budget=True).removed == ()
 
 
+def test_a_tool_of_two_types_is_sent_on_with_the_one_that_was_read() -> None:
+    twice = b'[{"type":"web_search","t\\u0079pe":"function","function":{"name":"f","parameters":{"minimum":1.50}}}]'
+    body = json.dumps(CHAT).encode()[:-1] + b',"tools":' + twice + b"}"
+    sent = restricted(body, NONE, has_budget=True).body
+    assert b'"tools":[{"type":"function","function":{"name":"f","parameters":{"minimum":1.50}}}]' in sent
+    with pytest.raises(InvalidRequest):
+        restricted(body.replace(b'"function"', b'"mcp"'), NONE, has_budget=True)
+
+
 def test_no_field_is_both_known_and_dearer() -> None:
     assert not KNOWN & DEARER.keys()
