@@ -158,8 +158,11 @@ def test_an_answer_may_be_sent_back_as_it_came_and_the_engine_gets_what_is_for_i
         "annotations": [],
         "audio": None,
         "reasoning_content": "hm",
-        "tool_calls": [CALL | {"index": 0}],
+        "parsed": {"image_url": ADDRESS},
+        "tool_calls": [CALL | {"index": 0, "function": {"name": "f", "arguments": "{}", "parsed_arguments": {"a": 1}}}],
     }
-    messages = [{"role": "user", "content": "x"}, answer, {"role": "tool", "tool_call_id": "c", "content": "y"}]
-    assert app.chat(messages=messages).status_code == 200
-    assert app.asked()["messages"][1] == {"role": "assistant", "tool_calls": [CALL]}
+    result = {"role": "tool", "tool_call_id": "c", "content": "y", "name": "f"}
+    older: dict[str, Any] = {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}
+    parsed = {"role": "assistant", "function_call": older["function_call"] | {"parsed_arguments": {"a": ADDRESS}}}
+    assert app.chat(messages=[{"role": "user", "content": "x"}, answer, result, parsed]).status_code == 200
+    assert app.asked()["messages"][1:] == [{"role": "assistant", "tool_calls": [CALL]}, result, older]

@@ -181,13 +181,15 @@ def _refuse_large(schema: Any, field: str) -> None:
         )
 
 
-def _for_engine(message: dict[str, Any]) -> dict[str, Any]:
-    """Without what only tells of an earlier answer."""
-    kept = {name: value for name, value in message.items() if name not in OF_ANSWERS}
-    if "tool_calls" in kept:
-        kept["tool_calls"] = [
-            {name: value for name, value in call.items() if name != "index"} for call in kept["tool_calls"]
-        ]
+def _for_engine(fields: dict[str, Any]) -> dict[str, Any]:
+    """A message, a call or its function without what only tells of an earlier answer."""
+    kept: dict[str, Any] = {
+        name: _for_engine(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if name not in OF_ANSWERS
+    }
+    if calls := kept.get("tool_calls"):
+        kept["tool_calls"] = [_for_engine(call) for call in calls]
     return kept
 
 

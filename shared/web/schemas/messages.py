@@ -8,8 +8,10 @@ from shared.web.schemas.strict import Known
 
 MOST_PARTS = 1024
 MOST_TOOLS = 128
-OF_ANSWERS = frozenset({"annotations", "audio", "reasoning", "reasoning_content"})
-"""Fields of an answer that a client may send back in the conversation."""
+OF_ANSWERS = frozenset(
+    {"annotations", "audio", "index", "parsed", "parsed_arguments", "reasoning", "reasoning_content"}
+)
+"""Fields of an answer, its calls and their functions that a client may send back in the conversation."""
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -68,6 +70,8 @@ class FunctionCall(Known):
     name: Name
     arguments: str
     """JSON, as the model wrote it: it may be malformed."""
+    parsed_arguments: Any = None
+    """What OpenAI's clients have read of them."""
 
 
 class FunctionToolCall(Known):
@@ -119,12 +123,16 @@ class AssistantMessage(Known):
     audio: dict[str, Any] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    parsed: Any = None
+    """What OpenAI's clients have read of the content."""
 
 
 class ToolMessage(Known):
     role: Literal["tool"]
     content: str | Texts | None
     tool_call_id: str
+    name: str | None = None
+    """The function's, as OpenAI's first examples send it."""
 
 
 class FunctionMessage(Known):
