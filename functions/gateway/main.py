@@ -49,13 +49,15 @@ class Gateway:
         self._stages = pipeline.build(settings, ports, SystemPages("gateway", _readiness(ports)))
         self._now = ports.clock.monotonic
 
-    def handle(self, answering: Answering) -> None:
-        """Answers a request of our protocol's."""
+    def handle(self, answering: Answering) -> asyncio.Task[None] | None:
+        """Answers a request of our protocol's; the task that goes on with it, if a stage has to wait."""
         exchange = Exchange(answering.head, answering.receive, answering, self._now())
         exchange.content = answering.take_body()
         request_pass = RequestPass(self._stages, exchange, asyncio.get_running_loop())
-        if request_pass.run():
+        task = request_pass.run()
+        if task:
             answering.on_leave = request_pass.caller_left
+        return task
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -25,8 +25,6 @@ class Stages:
         self.enters: list[tuple[Enter, int]] = []
         """And how many of `leaves` it takes to leave them from there on."""
         self.leaves: list[Leave] = []
-        self.tasks: set[asyncio.Task[None]] = set()
-        """Of passes that wait."""
         for stage in stages:
             if type(stage).leave is not Stage.leave:
                 self.leaves.append(stage.leave)
@@ -64,10 +62,8 @@ class RequestPass:
         if (wait := self._advance()) is None:
             return None
         self._exchange.running = self
-        self._task = task = self._loop.create_task(self._go_on(wait))
-        self._stages.tasks.add(task)
-        task.add_done_callback(self._stages.tasks.discard)
-        return task
+        self._task = self._loop.create_task(self._go_on(wait))
+        return self._task
 
     def caller_left(self) -> None:
         """Stops what the caller waited for, unless there is a reason to go on with it."""

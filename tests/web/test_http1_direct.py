@@ -26,14 +26,22 @@ class Handler:
     def __init__(self) -> None:
         self.bodies: list[tuple[str, bytes | None]] = []
         self.left: list[str] = []
+        self.has_settled = False
+        self.server_stops = asyncio.Event()
 
-    def __call__(self, answering: Answering) -> None:
+    def __call__(self, answering: Answering) -> asyncio.Task[None] | None:
         body = answering.take_body()
         self.bodies.append((answering.head.path, body))
         if answering.head.path == "/slow":
             answering.on_leave = lambda: self.left.append("/slow")
-            return
+            return None
         answer(answering, answering.head.path.encode() + b" ")
+        return asyncio.create_task(self._settle()) if answering.head.path == "/settles" else None
+
+    async def _settle(self) -> None:
+        await self.server_stops.wait()
+        await asyncio.sleep(0)
+        self.has_settled = True
 
 
 def answered(handler: Handler, *sent: bytes, pause_s: float = 0.0) -> bytes:
@@ -56,6 +64,7 @@ def answered(handler: Handler, *sent: bytes, pause_s: float = 0.0) -> bytes:
             found = await rest_of(reader)
         writer.close()
         server.should_exit = True
+        asyncio.get_running_loop().call_later(0.5, handler.server_stops.set)  # long after it has begun to
         await task
         return found
 
@@ -101,3 +110,9 @@ def test_a_handler_is_told_that_its_caller_has_left() -> None:
     handler = Handler()
     answered(handler, POST % (b"/slow", 0))
     assert handler.left == ["/slow"]
+
+
+def test_a_server_that_stops_waits_for_what_a_request_still_settles() -> None:
+    handler = Handler()
+    answered(handler, POST % (b"/settles", 0) + LAST)
+    assert handler.has_settled

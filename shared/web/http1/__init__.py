@@ -4,6 +4,7 @@ Parsing is httptools' (llhttp, Node's parser). What is ours is what a gateway on
 docs/adr/0006.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,8 @@ __all__ = [
     "serve_functions",
 ]  # fmt: skip
 
-Handler = Callable[[Answering], None]
+Handler = Callable[[Answering], asyncio.Task[None] | None]
+"""Gives the task that goes on with the request, if there is one: a server that stops waits for it."""
 
 
 def http_protocol(bounds: ConnectionBounds) -> Any:
@@ -36,7 +38,8 @@ def direct_protocol(bounds: ConnectionBounds, handler: Handler) -> Any:
         holds_requests = True
 
         def handle(self, answering: Answering) -> None:
-            handler(answering)
+            if task := handler(answering):
+                self.wait_for(task)
 
     return DirectHttpConnection
 

@@ -239,7 +239,10 @@ class HttpConnection(BoundedConnection):
 
     def handle(self, answering: Answering) -> None:
         """Runs the server's ASGI application for a request."""
-        task = self._loop.create_task(answering.run(self._application))
+        self.wait_for(self._loop.create_task(answering.run(self._application)))
+
+    def wait_for(self, task: asyncio.Task[None]) -> None:
+        """A server that stops waits for the task."""
         self._server.tasks.add(task)
         task.add_done_callback(self._server.tasks.discard)
 
