@@ -62,11 +62,11 @@ class Charge:
         exchange = self._exchange
         if exchange.sent_at:
             if exchange.tokens_in or exchange.tokens_out:
-                self.note_answer()
+                self._charge()
             elif self._charged is None and kind and issubclass(kind, asyncio.CancelledError):
                 exchange.tokens_in, exchange.tokens_out = exchange.estimated_input, self._most_made()
                 exchange.usage_is_estimated = True
-                self.note_answer()
+                self._charge()
         if self._reservation:
             self._reservation.settle(exchange.cost or 0)
         if exchange.cost_usd and exchange.caller:
@@ -74,12 +74,14 @@ class Charge:
 
     def note_answer(self) -> str | None:
         """The tokens of the answer are known. Its cost in dollars, the same as long as they are; None: no price."""
-        exchange = self._exchange
-        counted = exchange.tokens_in, exchange.tokens_out
+        self._charge()
+        return None if self._exchange.cost is None else dollars(self._exchange.cost)
+
+    def _charge(self) -> None:
+        counted = self._exchange.tokens_in, self._exchange.tokens_out
         if self._charged != counted:
             self._charged = counted
             self._note(*counted)
-        return None if exchange.cost is None else dollars(exchange.cost)
 
     def _most_made(self) -> int:
         """Tokens of an answer that the caller did not wait for; those of a stream would have come."""

@@ -16,6 +16,7 @@ from functions.gateway.spending import Spending
 from functions.gateway.upstream_health import BodyDigest, UpstreamHealth
 from shared import telemetry
 from shared.catalogue import Catalogue
+from shared.core.breaker import Breaker
 from shared.core.errors import OmniError, Unavailable
 from shared.core.keys import Caller
 from shared.core.retries import MOST_RETRIES, RetryBudget, delay_s
@@ -111,16 +112,15 @@ class Infer:
                 failures.append(TryElsewhere(_left_alone(call.model, breaker.pause_left_s(self._now()))))
                 continue
             try:
-                return await self._guarded(call, target)
+                return await self._guarded(call, target, breaker)
             except TryAgain as failure:
                 if self._health.is_refused(call.digest):
                     raise failure.error from failure
                 failures.append(failure)
         raise max(reversed(failures), key=_tells_most)
 
-    async def _guarded(self, call: Call, target: UpstreamTarget) -> None:
+    async def _guarded(self, call: Call, target: UpstreamTarget, breaker: Breaker) -> None:
         """One attempt, from which the upstream's health is learnt."""
-        breaker = self._health.breaker(target)
         try:
             async with self._calls.hold(call.caller, target, call.route.timeout_s):
                 await self._attempt(call, target, breaker.record_success)
@@ -133,7 +133,7 @@ class Infer:
         except BaseException:  # its caller left
             breaker.forget_probe()
             raise
-        self._health.answered(target, call.digest)
+        self._health.answered(breaker, call.digest)
 
     def _state(self, model: Model, url: str) -> float:
         """Of the breakers for one address, asked for when the metrics are read: an open one closes by time alone."""

@@ -76,9 +76,9 @@ class UpstreamHealth:
     def is_refused(self, body: BodyDigest) -> bool:
         return bool(body.value) and self._bodies.refused_for_s(body.value, self._now()) > 0
 
-    def answered(self, target: UpstreamTarget, body: BodyDigest) -> None:
+    def answered(self, breaker: Breaker, body: BodyDigest) -> None:
         """The attempt came to its end."""
-        self.breaker(target).record_success()
+        breaker.record_success()
         if body.value:
             self._bodies.forget([body.value])
 
