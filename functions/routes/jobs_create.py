@@ -12,7 +12,7 @@ from shared.core.fairness import WEIGHTS
 from shared.core.keys import Caller
 from shared.core.routing import Model
 from shared.jobs.charges import Terms, most_of, terms
-from shared.jobs.jobs import JobOrder
+from shared.jobs.orders import JobOrder
 from shared.jobs.view import view
 from shared.manifest import Route
 from shared.web.incoming import Incoming

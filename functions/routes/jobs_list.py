@@ -7,7 +7,7 @@ from functions.routes.context import Context
 from functions.routes.lists import cursor_list
 from shared.core.errors import InvalidRequest
 from shared.core.jobs import State
-from shared.jobs.jobs import JobFilter
+from shared.jobs.orders import JobFilter
 from shared.jobs.view import view
 from shared.web.incoming import Incoming, page_size
 from shared.web.reply import Reply

@@ -6,7 +6,7 @@ The run is the key's that asks for it: it may use the model now, and its budgets
 from functions.routes.context import Context
 from functions.routes.jobs_create import job_terms
 from shared.core.fairness import WEIGHTS
-from shared.jobs.jobs import RetryOrder
+from shared.jobs.orders import RetryOrder
 from shared.jobs.view import view
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply

@@ -27,7 +27,8 @@ from jobs.ml_worker.workshop import Workshop
 from shared import reporting, telemetry
 from shared.core.batches import Batch
 from shared.core.errors import Unavailable
-from shared.core.jobs import Job, State, has_live_lease
+from shared.core.job_transitions import has_live_lease
+from shared.core.jobs import Job, State
 from shared.settings import Settings
 from shared.wiring import Ports
 

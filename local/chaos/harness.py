@@ -17,7 +17,8 @@ from shared.core.budgets import Budget, day_of
 from shared.core.jobs import Job, State
 from shared.core.pricing import PICO_IN_NANO, Price
 from shared.jobs.charges import Terms, run_name
-from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import JobOrder
 from shared.money.ledgers import Ledgers
 from shared.money.policy import Applies
 from shared.ports.store import Query

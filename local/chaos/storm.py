@@ -6,7 +6,8 @@ from local.chaos.audit import RETRIED
 from shared.core.errors import Conflict, Unavailable
 from shared.core.jobs import Job
 from shared.jobs.charges import Terms
-from shared.jobs.jobs import Jobs, RetryOrder
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import RetryOrder
 
 CALLERS = 8
 

@@ -20,7 +20,8 @@ from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from shared.core.jobs import LIFETIME_S, SETTLING_TASK, State
 from shared.files.files import FILES, StoredFile
 from shared.jobs.charges import JobCharges, Terms, run_name
-from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import JobOrder
 from shared.money.policy import Applies
 from shared.pages import Listed, cursor_at, listed
 from shared.ports.clock import Clock

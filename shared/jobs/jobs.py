@@ -4,20 +4,21 @@ import hashlib
 import logging
 import secrets
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from random import random
 from typing import Any
 
 import msgspec
 
 from shared.core import fairness
-from shared.core import jobs as transitions
+from shared.core import job_transitions as transitions
 from shared.core.errors import Conflict
 from shared.core.job_documents import from_document
-from shared.core.jobs import LIFETIME_S, RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
+from shared.core.jobs import RETENTION_S, SHARDS, Job, Outcome, Progress, State, Succeeded
 from shared.core.queues import GPU_LO
-from shared.jobs.charges import NO_POLICY, JobCharges, Terms
+from shared.jobs.charges import NO_POLICY, JobCharges
+from shared.jobs.orders import JobFilter, JobOrder, RetryOrder
 from shared.jobs.reading import JobReader, kept, not_found
 from shared.jobs.records import JobRecords
 from shared.jobs.recovery import Recovery
@@ -40,62 +41,6 @@ from shared.webhooks.wakeups import WebhookWakeUps
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class JobOrder:
-    """What a caller asks for, already validated."""
-
-    tenant: str
-    key_id: str
-    task: str
-    model: str
-    input: dict[str, Any]
-    timeout_s: float
-    max_attempts: int = 3
-    priority: str = "normal"
-    weight: int = fairness.FULL_WEIGHT
-    """Its tenant's."""
-    metadata: dict[str, str] = field(default_factory=dict)
-    webhook: dict[str, Any] | None = None
-    """`url`, and which `events` it wants; None for all of them."""
-    trace_id: str = ""
-    id: str = ""
-    """Given for what must exist once only: creating it again changes nothing. Empty: a random one."""
-    parent: str = ""
-    terms: Terms | None = None
-    """At what it is charged; None: not at all, or ..."""
-    charge: dict[str, Any] | None = None
-    """... by what was reserved for it before."""
-    lifetime_s: float = LIFETIME_S
-
-
-@dataclass(frozen=True, slots=True)
-class RetryOrder:
-    """Who runs a job again, and at what it is charged: the run is that key's."""
-
-    key_id: str
-    weight: int
-    trace_id: str = ""
-    terms: Terms | None = None
-    """None: not at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """What a list is narrowed to; empty means anything."""
-
-    state: State | None = None
-    task: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    error_code: str = ""
-
-    def matches(self, job: Job) -> bool:
-        return (
-            self.task in ("", job.task)
-            and self.metadata.items() <= job.metadata.items()
-            and self.error_code in ("", job.error.code if job.error else None)
-        )
 
 
 class Jobs:

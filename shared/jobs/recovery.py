@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from shared.core.errors import Unavailable
 from shared.core.job_documents import from_document
-from shared.core.jobs import SEND_WITHIN_S, SHARDS, State, dispatched, reap, wake_up_is_lost
+from shared.core.job_transitions import dispatched, reap, wake_up_is_lost
+from shared.core.jobs import SEND_WITHIN_S, SHARDS, State
 from shared.jobs.records import JobRecords
 from shared.jobs.turns import JOBS
 from shared.jobs.wakeups import WakeUps

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from shared.core import fairness, jobs
+from shared.core import fairness
+from shared.core import job_transitions as transitions
 from shared.core.job_documents import from_document
 from shared.core.jobs import Job, State
 from shared.jobs.records import JobRecords
@@ -37,17 +38,17 @@ class JobSteps:
         for state in LIVE:
             for job in list(self.of(parent, state)):
                 if job.task != spare:
-                    self._records.change(job.id, jobs.cancel)
+                    self._records.change(job.id, transitions.cancel)
 
     def claim(self, job_id: str, owner: str) -> Job | None:
         """The step, running under a new epoch, also if it waited for its turn; None when it is not to be had."""
 
         def step(job: Job, now: float) -> Job:
             ready = fairness.let_in(job, now)
-            claimed = jobs.claim(ready, ready.dispatch_seq, owner, now, self._lease_s)
+            claimed = transitions.claim(ready, ready.dispatch_seq, owner, now, self._lease_s)
             if claimed is ready:
                 return job
-            return jobs.revoke(job, now) if self._revoked.end_waiting(job, now) else claimed
+            return transitions.revoke(job, now) if self._revoked.end_waiting(job, now) else claimed
 
         change = self._records.change(job_id, step)
         return change.after if change and change.made and change.after.state is State.RUNNING else None

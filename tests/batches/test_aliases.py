@@ -12,7 +12,7 @@ from shared.core.budgets import Budget, day_of
 from shared.core.jobs import State
 from shared.core.pricing import NANO
 from shared.jobs.charges import terms
-from shared.jobs.jobs import JobOrder
+from shared.jobs.orders import JobOrder
 from shared.jobs.wakeups import WakeUp
 from shared.money.ledgers import Ledgers
 from shared.money.policy import Applies

@@ -10,7 +10,7 @@ from shared.batches.batches import CHUNK, FINISH
 from shared.core.batches import Batch, Counts, Status, chunk_size
 from shared.core.errors import Conflict, InvalidRequest, NotFound, Unavailable, UpstreamFailed
 from shared.core.jobs import Failed, JobError, State
-from shared.jobs.jobs import JobFilter
+from shared.jobs.orders import JobFilter
 from tests.batches.conftest import World, echo, line, lines
 
 DAY_S = 24 * 3600.0

@@ -11,7 +11,7 @@ import pytest
 from shared.core.errors import Conflict, Unavailable
 from shared.core.jobs import SEND_WITHIN_S, Job, State, Succeeded
 from shared.idempotency import Claim, IdempotencyKeys, KeyedRequest
-from shared.jobs.jobs import JobFilter
+from shared.jobs.orders import JobFilter
 from shared.jobs.wakeups import WakeUp
 from shared.ports.queue import Task
 from shared.ports.store import Query

@@ -13,7 +13,7 @@ from shared.core.errors import Conflict, Unavailable
 from shared.core.jobs import Failed, Job, JobError, Outcome, Released, Stopped, Succeeded
 from shared.core.pricing import PICO_IN_NANO, Price
 from shared.jobs.charges import Terms
-from shared.jobs.jobs import RetryOrder
+from shared.jobs.orders import RetryOrder
 from shared.money.ledgers import Ledgers
 from shared.money.policy import Applies
 from tests.chaos.conftest import MakeBench

@@ -17,7 +17,8 @@ from shared.adapters.system_clock import SystemClock
 from shared.core.jobs import State, Succeeded
 from shared.core.queues import GPU_LO
 from shared.firestore import Firestore, Reading
-from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import JobOrder
 from shared.ports.queue import Delivery
 from shared.ports.store import Store
 from shared.settings import Settings

@@ -2,8 +2,9 @@
 
 import pytest
 
-from shared.core import fairness, jobs
-from shared.core.jobs import State, Substate
+from shared.core import fairness
+from shared.core import job_transitions as transitions
+from shared.core.jobs import LIFETIME_S, State, Substate
 from shared.core.queues import QUEUES, queue_named
 from tests.core.test_jobs import DEADLINE, LEASE_S, NOW, queued, running
 
@@ -27,8 +28,8 @@ def test_low_priority_comes_up_in_time() -> None:
 
 
 def test_a_job_that_waits_for_capacity_is_not_claimed_and_needs_no_wake_up() -> None:
-    assert jobs.claim(WAITING, 1, "w", DEADLINE - 1, LEASE_S) is WAITING
-    assert not jobs.wake_up_is_lost(WAITING, DEADLINE)
+    assert transitions.claim(WAITING, 1, "w", DEADLINE - 1, LEASE_S) is WAITING
+    assert not transitions.wake_up_is_lost(WAITING, DEADLINE)
 
 
 def test_a_job_is_let_in_once_and_gets_a_new_wake_up() -> None:
@@ -44,7 +45,7 @@ def test_a_job_is_let_in_once_and_gets_a_new_wake_up() -> None:
 
 def test_a_job_counts_where_it_stands() -> None:
     assert (queued().lane, WAITING.lane, running().lane) == ("flight:acme", "waiting:acme", "flight:acme")
-    assert jobs.cancel(WAITING, NOW).lane == ""
+    assert transitions.cancel(WAITING, NOW).lane == ""
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.EXPIRED])
@@ -58,8 +59,8 @@ def test_what_failed_is_replayed_with_all_its_attempts_under_its_next_epoch(stat
         None,
         False,
     )
-    assert job.deadline_at == NOW + 9 + jobs.LIFETIME_S
-    assert jobs.claim(job, job.dispatch_seq, "w", NOW + 10, LEASE_S).epoch == 4
+    assert job.deadline_at == NOW + 9 + LIFETIME_S
+    assert transitions.claim(job, job.dispatch_seq, "w", NOW + 10, LEASE_S).epoch == 4
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.CANCELLED, State.RUNNING, State.QUEUED])

@@ -7,7 +7,8 @@ import pytest
 
 from shared.core.errors import BadDocument
 from shared.core.job_documents import SCHEMA_VERSION, from_document, to_document
-from shared.core.jobs import Failed, JobError, Progress, Succeeded, finish, heartbeat
+from shared.core.job_transitions import finish, heartbeat
+from shared.core.jobs import Failed, JobError, Progress, Succeeded
 from tests.core.test_jobs import FINAL, NOW, queued, running
 
 JOBS = [

@@ -4,8 +4,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from shared.core import jobs
-from shared.core.jobs import Failed, Job, JobError, Released, State, Stopped, Succeeded
+from shared.core import job_transitions as transitions
+from shared.core.jobs import Failed, Job, JobError, Outcome, Released, State, Stopped, Succeeded
 from tests.core.test_jobs import NOW, queued
 
 LEASE_S = 60.0
@@ -46,8 +46,8 @@ class JobLife(RuleBasedStateMachine):
     def wake_up(self, back: int) -> None:
         """The current one, or an earlier one that is delivered again."""
         before = self.job
-        had_lease = jobs.has_live_lease(before, self.now)
-        self.become(jobs.claim(before, before.dispatch_seq - back, "w", self.now, LEASE_S))
+        had_lease = transitions.has_live_lease(before, self.now)
+        self.become(transitions.claim(before, before.dispatch_seq - back, "w", self.now, LEASE_S))
         if self.job is not before and self.job.state is State.RUNNING:
             assert not had_lease
             assert self.job.epoch == before.epoch + 1
@@ -57,34 +57,34 @@ class JobLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def heartbeat(self, data: st.DataObject) -> None:
         epoch = data.draw(st.sampled_from(self.runs))
-        after = jobs.heartbeat(self.job, epoch, self.now, LEASE_S, None)
+        after = transitions.heartbeat(self.job, epoch, self.now, LEASE_S, None)
         assert (after is not self.job) == (self.job.state is State.RUNNING and epoch == self.job.epoch)
         self.become(after)
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data(), outcome=OUTCOMES, jitter=st.floats(0, 1, exclude_max=True))
-    def finish(self, data: st.DataObject, outcome: jobs.Outcome, jitter: float) -> None:
+    def finish(self, data: st.DataObject, outcome: Outcome, jitter: float) -> None:
         epoch = data.draw(st.sampled_from(self.runs))
         before = self.job
-        self.become(jobs.finish(before, epoch, outcome, self.now, jitter))
+        self.become(transitions.finish(before, epoch, outcome, self.now, jitter))
         if epoch != before.epoch:
             assert self.job is before
 
     @rule()
     def cancel(self) -> None:
-        self.become(jobs.cancel(self.job, self.now))
+        self.become(transitions.cancel(self.job, self.now))
 
     @rule(jitter=st.floats(0, 1, exclude_max=True))
     def reap(self, jitter: float) -> None:
         before = self.job
-        self.become(jobs.reap(before, self.now, jitter))
-        if jobs.has_live_lease(before, self.now):
+        self.become(transitions.reap(before, self.now, jitter))
+        if transitions.has_live_lease(before, self.now):
             assert self.job is before
 
     @rule()
     def sweep(self) -> None:
-        if jobs.wake_up_is_lost(self.job, self.now):
-            self.become(jobs.dispatched(self.job, self.job.dispatch_seq))
+        if transitions.wake_up_is_lost(self.job, self.now):
+            self.become(transitions.dispatched(self.job, self.job.dispatch_seq))
 
     @invariant()
     def only_one_success(self) -> None:
@@ -106,9 +106,9 @@ class JobLife(RuleBasedStateMachine):
         job, now = self.job, self.now
         for _ in range(job.max_attempts + 1):
             now = max(now, job.next_run_at, job.lease_expires_at or 0.0) + 1 if job.state is State.RUNNING else now
-            job = jobs.reap(job, now, 0.0)
-            job = jobs.claim(job, job.dispatch_seq, "w", now, LEASE_S)
-            job = jobs.finish(job, job.epoch, Succeeded({}), now, 0.0)
+            job = transitions.reap(job, now, 0.0)
+            job = transitions.claim(job, job.dispatch_seq, "w", now, LEASE_S)
+            job = transitions.finish(job, job.epoch, Succeeded({}), now, 0.0)
         assert job.state.is_final
 
 

@@ -11,7 +11,8 @@ from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.errors import Unavailable
 from shared.core.jobs import Job, Outcome
-from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import JobOrder
 from shared.jobs.view import view
 from shared.ports.store import Document
 from shared.ports.upstream import OutgoingRequest

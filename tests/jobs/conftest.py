@@ -15,7 +15,8 @@ from shared.core.errors import Unavailable
 from shared.core.job_documents import to_document
 from shared.core.jobs import Job
 from shared.core.queues import QUEUES
-from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import JobOrder
 from shared.ports.clock import Clock
 from shared.ports.queue import Delivery, Task
 from shared.ports.store import Document, Page, Query, Store, Transaction

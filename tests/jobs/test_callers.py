@@ -6,7 +6,7 @@ import pytest
 
 from shared.core.errors import Conflict, InvalidRequest, NotFound
 from shared.core.jobs import RETENTION_S, SHARDS, Failed, Job, JobError, State, Substate, Succeeded
-from shared.jobs.jobs import JobFilter
+from shared.jobs.orders import JobFilter
 from shared.ports.blobs import INLINE_BYTES
 from tests.jobs.conftest import Bench
 

@@ -15,7 +15,8 @@ from shared.core.keys import Tier
 from shared.core.managed_keys import ManagedKey
 from shared.core.pricing import NANO, Price
 from shared.jobs.charges import Terms
-from shared.jobs.jobs import Jobs, RetryOrder
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import RetryOrder
 from shared.money.ledgers import Ledgers
 from shared.money.policy import Applies, BudgetPolicy
 from shared.money.usage import ROWS, UsageRecords

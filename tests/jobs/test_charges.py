@@ -9,7 +9,7 @@ from shared.core.errors import BudgetExceeded
 from shared.core.jobs import Failed, Job, JobError, Released, State, Stopped, Succeeded
 from shared.core.pricing import NANO, Price
 from shared.jobs.charges import Terms
-from shared.jobs.jobs import RetryOrder
+from shared.jobs.orders import RetryOrder
 from shared.money.ledgers import Ledgers
 from shared.money.policy import Applies
 from shared.money.usage import UsageRecords

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from shared.core.errors import Conflict, NotFound
 from shared.core.jobs import LIFETIME_S, Failed, Job, JobError, State, Substate, Succeeded
-from shared.jobs.jobs import RetryOrder
+from shared.jobs.orders import RetryOrder
 from shared.sweeps.report import MOST_TIME_S, Report
 from tests.jobs.conftest import LEASE_S, Bench
 

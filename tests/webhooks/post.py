@@ -11,7 +11,8 @@ from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
 from shared.core.jobs import Job, Succeeded
 from shared.core.webhooks import Delivery
-from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import JobOrder
 from shared.ports.courier import Courier
 from shared.ports.store import Store
 from shared.settings import Settings

@@ -16,7 +16,8 @@ from shared.adapters.sqlite_queue import SqliteQueue
 from shared.adapters.sqlite_store import SqliteStore
 from shared.adapters.system_clock import SystemClock
 from shared.core.jobs import WORKER_LOST, State, Succeeded
-from shared.jobs.jobs import JobOrder, Jobs
+from shared.jobs.jobs import Jobs
+from shared.jobs.orders import JobOrder
 from shared.jobs.wakeups import WakeUp
 from shared.settings import Settings
 from tests.waiting import wait_until
