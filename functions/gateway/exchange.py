@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE_BYTES = 32 * 1024
 """More of an answer is sent as its caller reads it."""
+JOB = "job"
+"""Where an answer is from whose tokens and cost are counted when its job ends."""
 SHORTEST_KEY = 12
 """What is shorter is no key, and may well stand in one."""
 
@@ -135,7 +137,7 @@ class Exchange:
         """What the body of an inference request asks for, once it has been decoded."""
         self.model = ""
         self.answered_from = ""
-        """`cache` or `replay` when the answer was there already, so that it costs nothing."""
+        """`cache` or `replay` when the answer was there already, so that it costs nothing; JOB when a job makes it."""
         self.tokens_in = 0
         self.tokens_cached = 0
         """Of those of the request, in the upstream's own cache."""

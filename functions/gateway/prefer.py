@@ -11,7 +11,7 @@ import msgspec
 
 from functions.gateway import upstream_errors
 from functions.gateway.charge import HEADER as COST
-from functions.gateway.exchange import Exchange
+from functions.gateway.exchange import JOB, Exchange
 from functions.gateway.functions import Answer, Functions
 from functions.gateway.job_watch import JobWatch, final
 from functions.gateway.stage import Stage, Wait
@@ -70,10 +70,10 @@ class Prefer(Stage):
         if answer.status != self._create.status:
             raise _refusal(answer, for_answer=for_answer)
         exchange.model = model  # now that it is known to be one: metrics grow with every name
+        exchange.answered_from = JOB
         reply = Reply(answer.status, answer.body, answer.headers)
         if wanted.wait_s:
             reply = await self._waited(exchange, caller, answer, wanted.wait_s, for_answer=for_answer)
-        exchange.answered_from = "job"  # whose tokens are counted where it runs
         exchange.reply_headers.append((b"preference-applied", wanted.applied.encode()))
         return reply
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from functions.gateway.exchange import Exchange
+from functions.gateway.exchange import JOB, Exchange
 from functions.gateway.leaving import when_leaving
 from functions.gateway.stage import Stage
 from shared import telemetry
@@ -51,7 +51,7 @@ class TrackUsage(Stage):
             telemetry.TENANT_REQUESTS.labels(caller.tenant, exchange.model, exchange.route_name).inc()
             if exchange.tokens_in or exchange.tokens_out:
                 telemetry.count_tokens(caller.tenant, exchange.model, exchange.tokens_in, exchange.tokens_out)
-            if exchange.model:
+            if exchange.model and exchange.answered_from != JOB:
                 self._keep(self._row(exchange, caller.tenant, caller.key_id))
 
     def _row(self, exchange: Exchange, tenant: str, key_id: str) -> UsageRow:

@@ -9,10 +9,10 @@ MOST_ANSWERS = 2048 * MOST_CHOICES
 """To as many prompts as OpenAI takes in one request."""
 
 
-def estimated_output(most: float | None, choices: float | None, default: int, context: int) -> int:
+def estimated_output(most: float | None, answers: float, default: int, context: int) -> int:
     """Tokens of the answers to a request that allows `most` in each; no more than the context would hold."""
     each = int(min(max(0, default if most is None else most), context or LONGEST_OUTPUT))
-    return each * int(min(max(1, choices or 1), MOST_CHOICES))
+    return each * int(min(max(1, answers), MOST_ANSWERS))
 
 
 def most_output(most: float | None, answers: float, longest: int) -> int:

@@ -105,7 +105,8 @@ def read(payload: bytes) -> Usage | None:
         reported = _plain(payload).usage
         if reported.is_plain:
             details = reported.prompt_tokens_details
-            return Usage(reported.prompt_tokens, reported.completion_tokens, details.cached_tokens if details else None)
+            cached = details.cached_tokens if details else None
+            return Usage(reported.prompt_tokens, reported.completion_tokens, _part(cached, reported.prompt_tokens))
     except NOT_JSON:
         pass
     return _read_with_care(payload)
@@ -139,7 +140,12 @@ def _usage(fields: Fields) -> Usage | None:
         tokens_in = max(0, total - tokens_out)
     if tokens_in is None and tokens_out is None and cached is None:
         return None
-    return Usage(tokens_in, tokens_out, cached)
+    return Usage(tokens_in, tokens_out, _part(cached, tokens_in))
+
+
+def _part(cached: int | None, tokens_in: int | None) -> int | None:
+    """No more of the input than there is."""
+    return cached if cached is None or tokens_in is None else min(cached, tokens_in)
 
 
 def _with_thoughts(fields: Fields, tokens_in: int | None, tokens_out: int | None) -> int | None:

@@ -1,6 +1,7 @@
 """`Prefer`: an inference request as a job, and waiting for a job's end."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from shared import telemetry
 from shared.core.errors import InvalidRequest, NotFound, OmniError, UpstreamFailed, UpstreamTimeout
 from shared.core.jobs import Failed, JobError, Outcome, Succeeded
 from shared.core.keys import Scope
+from shared.money.usage import NOT_SUMMED
 from tests.fakes import FakeResponse
 from tests.gateway.conftest import CHAT, COMPLETION, problem
 from tests.gateway.jobs import JobWorld
@@ -158,3 +160,18 @@ def test_403_for_a_key_that_may_not_make_jobs(world: JobWorld) -> None:
     _, key = KeyOffice(world.counting).new(scopes=frozenset({Scope.INFERENCE}))
     assert problem(world.request("POST", PATH, key, json=CHAT, headers=ASYNC))[0] == 403
     assert world.made == []
+
+
+def test_the_row_of_a_request_that_became_a_job_is_the_job_s(world: JobWorld) -> None:
+    headers = {"authorization": "Bearer prod-key-acme-1"}
+
+    async def run() -> list[Any]:
+        await world.send("POST", PATH, json=CHAT, headers=headers | ASYNC)
+        world.answers(lambda _: FakeResponse.json(COMPLETION))
+        await world.send("POST", PATH, json=CHAT, headers=headers)
+        async with asyncio.timeout(30):
+            while not (found := world.counting.query(NOT_SUMMED).documents):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return [row for document in found for row in json.loads(document["rows"])]
+
+    assert len(asyncio.run(run())) == 1

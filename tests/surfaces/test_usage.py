@@ -60,6 +60,8 @@ def test_a_count_that_is_none_leaves_the_other(usage: Any, expected: Usage) -> N
         (PLAIN | {"prompt_tokens_details": {"cached_tokens": 4}}, Usage(11, 7, 4)),
         (PLAIN | {"prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 7}, Usage(11, 7, 4)),
         (PLAIN | {"cached_tokens": 4}, Usage(11, 7, 4)),
+        (PLAIN | {"cached_tokens": 4000}, Usage(11, 7, 11)),
+        (PLAIN | {"prompt_tokens_details": {"cached_tokens": 4000}}, Usage(11, 7, 11)),
         (PLAIN | {"cache_read_input_tokens": 4}, Usage(11, 7, 4)),
         ({"input_tokens": 11, "output_tokens": 7, "input_tokens_details": {"cached_tokens": 4}}, Usage(11, 7, 4)),
         (
