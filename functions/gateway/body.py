@@ -83,13 +83,15 @@ def may_name_two_models(content: bytes) -> bool:
     return content.count(b'"model"') > 1 or b"\\u006" in content  # with which every letter of it can be written
 
 
-def changed(content: bytes, model: str, *, ask_for_usage: bool) -> bytes:
+def changed(content: bytes, model: str, *, ask_for_usage: bool, drop_options: bool = False) -> bytes:
     """The same request under another name of the model; every other field stays as it came, or with the wish to be told
-    the token counts of a stream."""
+    the token counts of a stream, or without the options of a stream."""
     fields = request.fields(content)
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     if ask_for_usage:
         options = msgspec.json.decode(fields.get(STREAM_OPTIONS, b"null"), type=dict[str, msgspec.Raw] | None)
         options = (options or {}) | {"include_usage": msgspec.Raw(b"true")}
         fields[STREAM_OPTIONS] = msgspec.Raw(msgspec.json.encode(options))
+    if drop_options:
+        fields.pop(STREAM_OPTIONS, None)
     return msgspec.json.encode(fields)

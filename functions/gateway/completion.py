@@ -1,6 +1,7 @@
 """A model's finished answer as one JSON object: read from a whole answer or a stream, and told as a stream again."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,10 +14,23 @@ Json = dict[str, Any]
 PIECES = {"chat.completion": "chat.completion.chunk"}
 """What an object is called in a stream, where that differs."""
 WHOLES = {piece: whole for whole, piece in PIECES.items()}
-SAID_ONCE = frozenset({"finish_reason", "id", "index", "name", "object", "role", "type"})
-"""Texts that are not pieces of a longer one."""
+
+# How the pieces of a field become one value. A field in none of these sets is kept only if it says the same each time.
+TEXTS = frozenset(
+    {"arguments", "content", "data", "reasoning", "reasoning_content", "refusal", "text", "thinking", "transcript"}
+)
+"""One after the other."""
+LISTS = frozenset(
+    {"annotations", "images", "reasoning_details", "text_offset", "token_logprobs", "tokens", "top_logprobs"}
+)
+"""One after the other, as `content` and `refusal` where they are lists: those of logprobs."""
 NUMBERED = frozenset({"choices", "tool_calls"})
 """Lists whose items come in pieces, told apart by their `index`."""
+OBJECTS = frozenset({"audio", "delta", "function", "function_call", "logprobs"})
+"""Field by field."""
+FIRST = frozenset({"created", "id", "model", "object", "system_fingerprint"})
+"""The first that says something: some servers leave it empty in the first events, or count it on."""
+LATEST = frozenset({"content_filter_offsets", "content_filter_results", "finish_reason", "service_tier", "usage"})
 
 _decode = msgspec.json.Decoder(Json).decode
 _encode = msgspec.json.Encoder().encode
@@ -82,9 +96,17 @@ def from_stream(body: bytes) -> Json | None:
     if not payloads or payloads.pop() != sse.DONE:
         return None
     try:
-        return _finished(_joined([_event(payload) for payload in payloads]))
+        return _finished(_joined([_event(payload) for payload in payloads], Join(is_strict=True)))
     except NO_ANSWER:
         return None
+
+
+def joined(body: bytes) -> Json:
+    """The answer that a stream tells, for a caller who wanted it whole: of what cannot be put together the latest.
+
+    CannotBeJoined or what NOT_JSON names, when it is none at all."""
+    payloads = [payload for payload in sse.payloads(body) if payload != sse.DONE]
+    return _joined([_event(payload) for payload in payloads], Join(is_strict=False))
 
 
 def to_stream(answer: Json, *, with_usage: bool) -> bytes:
@@ -125,16 +147,11 @@ def _event(payload: bytes) -> Json:
     return event
 
 
-def _joined(events: Sequence[Json]) -> Json:
-    """The whole answer of a stream's events. What only the first or the last of them says is said of the whole."""
-    answer: Json = {}
-    for event in events:
-        for name, value in event.items():
-            if value is not None and (name == "usage" or name not in answer):
-                answer[name] = value
+def _joined(events: Sequence[Json], join: "Join") -> Json:
+    """The whole answer of a stream's events."""
+    answer = join.fields(events)
     answer["object"] = WHOLES.get(answer.get("object", ""), answer.get("object"))
-    choices = _join("choices", [event.get("choices") for event in events])
-    answer["choices"] = [_whole(choice) for choice in choices or ()]
+    answer["choices"] = [_whole(choice) for choice in answer.get("choices") or ()]
     return answer
 
 
@@ -151,39 +168,54 @@ def _whole(choice: Json) -> Json:
     return {"index": choice.pop("index"), "message": message, **choice}
 
 
-def _join(name: str, pieces: Sequence[Any]) -> Any:
-    """One value of its pieces: texts and lists one after the other, objects field by field."""
-    said = [piece for piece in pieces if piece is not None]
-    if not said:
-        return None
-    if all(isinstance(piece, dict) for piece in said):
-        return _join_fields(said)
-    if all(isinstance(piece, list) for piece in said):
-        items = [item for piece in said for item in piece]
-        return _join_numbered(items) if name in NUMBERED else items
-    if name not in SAID_ONCE and all(isinstance(piece, str) for piece in said):
-        return "".join(said)
-    first, *rest = [piece for piece in said if piece != ""] or [""]
-    if any(piece != first for piece in rest):
-        raise CannotBeJoined(name)
-    return first
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Puts pieces together. Where that cannot be done: CannotBeJoined if it is strict, else the latest piece."""
+
+    is_strict: bool
+
+    def fields(self, objects: Sequence[Json]) -> Json:
+        pieces: dict[str, list[Any]] = {}
+        for each in objects:
+            for name, value in each.items():
+                pieces.setdefault(name, []).append(value)
+        return {name: self._value(name, values) for name, values in pieces.items()}
+
+    def _value(self, name: str, pieces: Sequence[Any]) -> Any:
+        said = [piece for piece in pieces if piece is not None]
+        if not said:
+            return None
+        if name in LATEST:
+            return said[-1]
+        if name in FIRST:
+            return next((piece for piece in said if piece), said[0])
+        if name in OBJECTS and _are(dict, said):
+            return self.fields(said)
+        if name in NUMBERED and _are(list, said):
+            return self._numbered([item for piece in said for item in piece])
+        if name in TEXTS and _are(str, said):
+            return "".join(said)
+        if name in LISTS | TEXTS and _are(list, said):
+            return [item for piece in said for item in piece]
+        return self._same(name, said)
+
+    def _same(self, name: str, said: Sequence[Any]) -> Any:
+        first, *rest = [piece for piece in said if piece != ""] or [""]
+        if self.is_strict and any(piece != first for piece in rest):
+            raise CannotBeJoined(name)
+        return rest[-1] if rest else first
+
+    def _numbered(self, items: Sequence[Any]) -> list[Json]:
+        numbered: dict[int, list[Json]] = {}
+        for item in items:
+            if not isinstance(item, dict) or not isinstance(item.get("index"), int):
+                raise CannotBeJoined("index")
+            numbered.setdefault(item["index"], []).append(item)
+        return [self.fields(numbered[index]) for index in sorted(numbered)]
 
 
-def _join_fields(objects: Sequence[Json]) -> Json:
-    pieces: dict[str, list[Any]] = {}
-    for each in objects:
-        for name, value in each.items():
-            pieces.setdefault(name, []).append(value)
-    return {name: _join(name, values) for name, values in pieces.items()}
-
-
-def _join_numbered(items: Sequence[Any]) -> list[Json]:
-    numbered: dict[int, list[Json]] = {}
-    for item in items:
-        if not isinstance(item, dict) or not isinstance(item.get("index"), int):
-            raise CannotBeJoined("index")
-        numbered.setdefault(item["index"], []).append(item)
-    return [_join_fields(numbered[index]) for index in sorted(numbered)]
+def _are(kind: type, pieces: Sequence[Any]) -> bool:
+    return all(isinstance(piece, kind) for piece in pieces)
 
 
 def _pieces(choice: Json) -> Iterator[Json]:

@@ -29,6 +29,8 @@ from shared.surfaces.parameters import restricted
 from shared.surfaces.request import InferenceRequest
 from shared.web.asgi import look_into
 
+MOST_PAUSE_S = 2.0
+"""An upstream that wants to be left alone for longer is not asked again by the same request."""
 REMOVED = b"x-omni-parameters-removed"
 """Names the fields of the request that were not sent on."""
 MOST_NAMES = 20
@@ -96,9 +98,10 @@ class Infer:
             try:
                 return await self._try_each_upstream(call)
             except TryAgain as failure:
-                if isinstance(failure, TryElsewhere) or not self._retries.spend():
+                pause_s = failure.error.retry_after_s or 0.0
+                if not failure.may_repeat or pause_s > MOST_PAUSE_S or not self._retries.spend():
                     raise failure.error from failure
-            await asyncio.sleep(delay_s(retry, self._random()))
+            await asyncio.sleep(max(pause_s, delay_s(retry, self._random())))
         try:
             await self._try_each_upstream(call)
         except TryAgain as failure:

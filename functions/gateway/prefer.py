@@ -110,7 +110,9 @@ def _cost(job: Job) -> RawHeaders:
 
 def _refusal(answer: Answer, *, for_answer: bool) -> OmniError:
     """The function's own refusal; a field of the input by the name its caller gave it."""
-    error = upstream_errors.from_answer(answer.status, answer.body, answer.header("retry-after").encode(), trusted=True)
+    error = upstream_errors.from_answer(
+        answer.status, answer.body, upstream_errors.wait_s(answer.header("retry-after").encode()), trusted=True
+    )
     if for_answer and isinstance(error, InvalidRequest) and (param := error.param or "").startswith("input"):
         error.param = param.removeprefix("input").removeprefix(".") or None
         error.message = error.message.replace(f"'{param}'", f"'{error.param}'" if error.param else "The body", 1)

@@ -24,6 +24,8 @@ class Failure(Enum):
     """Nothing: it is busy, has a model to load, or refuses what the caller did wrong."""
     UNREACHABLE = "unreachable"
     """No connection was made, which says the same for every caller."""
+    ADMITTED = "admitted"
+    """It answered that it failed, with a server's error of its own in a 200."""
     OVERLOADED = "overloaded"
     """It says that it did not run the request (503)."""
     BAD_GATEWAY = "bad_gateway"
@@ -86,7 +88,7 @@ class UpstreamHealth:
         breaker, now = self.breaker(target), self._now()
         if failure is Failure.NONE:
             breaker.record_success()
-        elif failure is Failure.UNREACHABLE:
+        elif failure in (Failure.UNREACHABLE, Failure.ADMITTED):
             breaker.record_failure(now)
         else:
             digest = await body.made()

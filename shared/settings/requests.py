@@ -83,7 +83,7 @@ class Requests:
     keep_alive_s: float = knob(
         10.0,
         "OMNI_KEEP_ALIVE_S",
-        "A stream silent for this long gets a comment, until its first token.",
+        "A stream silent for this long gets a comment, and another after each such silence.",
         unit="s",
         least=0.1,
     )
@@ -98,6 +98,13 @@ class Requests:
         32 * 1024 * 1024,
         "OMNI_MAX_ANSWER_BYTES",
         "Largest whole answer of a model's server; more is answered with 502. Streams and files are not held.",
+        unit="bytes",
+        least=1024,
+    )
+    max_event_bytes: int = knob(
+        16 * 1024 * 1024,
+        "OMNI_MAX_EVENT_BYTES",
+        "Largest event of a stream, such as a picture in a delta; a larger one ends the stream with an error.",
         unit="bytes",
         least=1024,
     )

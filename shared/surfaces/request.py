@@ -48,6 +48,11 @@ class InferenceRequest(msgspec.Struct):
         return max(self.max_tokens or 0, self.max_completion_tokens or 0) or None
 
     @property
+    def choices(self) -> int:
+        """How many the answer has."""
+        return (self.n or 1) * _prompts(self.prompt)
+
+    @property
     def answers(self) -> int:
         """How many are generated."""
         return max(self.n or 1, self.best_of or 1) * self.prompts

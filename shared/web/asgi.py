@@ -77,7 +77,7 @@ def require_at_most(size: int, most: int) -> None:
         raise PayloadTooLarge(f"The body may have {most} bytes at most.")
 
 
-async def look_into(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def look_into(body: bytes | bytearray, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The work's result; it is done in a thread when the body it looks into is large or holds much."""
     if is_quick(body):
         return work(*args, **kwargs)
@@ -85,7 +85,7 @@ async def look_into(body: bytes, work: Callable[P, T], *args: P.args, **kwargs: 
     return await asyncio.get_running_loop().run_in_executor(_threads(), run)
 
 
-def is_quick(body: bytes) -> bool:
+def is_quick(body: bytes | bytearray) -> bool:
     """Whether looking into a body holds up the event loop for no more than a moment."""
     if len(body) <= SIMPLE_BYTES:
         return True

@@ -1,4 +1,5 @@
-"""Server-sent events as model servers send them: `data: <JSON>`, a blank line, and at the end `data: [DONE]`."""
+"""Server-sent events (WHATWG HTML, section 9.2) as model servers send them: `data: <JSON>`, a blank line, and at the
+end `data: [DONE]`."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -7,55 +8,85 @@ from shared.core.errors import UpstreamFailed
 
 DONE = b"[DONE]"
 LAST = b"data: [DONE]\n\n"
-BLANK_LINES = (b"\n\n", b"\r\n\r\n")
-LONGEST_BLANK = max(map(len, BLANK_LINES))
-MOST_EVENT_BYTES = 4 * 1024 * 1024
+BLANK_LINE = b"\n\n"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MOST_EVENT_BYTES = 16 * 1024 * 1024
+"""A picture in a delta has some ten million."""
 
-_ENDS = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
-_EVENT = re.compile(rb".+?(?:\r?\n){2}", re.DOTALL)
+_ENDS = re.compile(rb"^data:[ \t]*\[DONE\]", re.MULTILINE)
+_EVENT = re.compile(rb".+?\n\n", re.DOTALL)
 
 
-class BlockReader:
-    """Takes a stream apart at the ends of its events."""
+class EventReader:
+    """Cuts a stream into blocks of whole events, however it comes: each block as soon as it is whole, in the stream's
+    own bytes but for its line ends. CRLF and a bare CR become LF, a byte order mark at the beginning is left out."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_ended_in_cr", "_is_new", "_most_bytes", "_rest")
+
+    def __init__(self, most_event_bytes: int = MOST_EVENT_BYTES) -> None:
+        self._most_bytes = most_event_bytes
         self._rest = bytearray()
+        self._is_new = True
+        self._ended_in_cr = False
+        """An LF that follows belongs to it."""
 
     def is_whole(self, chunk: bytes) -> bool:
-        """Whether a chunk begins and ends between events."""
-        return not self._rest and chunk.endswith(BLANK_LINES)
+        """Whether a chunk begins and ends between events, and needs no change."""
+        if self._rest or self._is_new or self._ended_in_cr:
+            return False
+        return chunk.endswith(BLANK_LINE) and b"\r" not in chunk
 
     def feed(self, chunk: bytes) -> bytes:
-        """The events that have come to their end, possibly none. UpstreamFailed for one without an end."""
-        if self.is_whole(chunk):
-            return chunk
+        """The events that are whole with this chunk and were not before. UpstreamFailed for one without an end."""
+        if self._is_new or self._ended_in_cr or b"\r" in chunk:
+            chunk = self._plain(chunk)
         rest = self._rest
-        searched = max(0, len(rest) - LONGEST_BLANK + 1)
+        if not rest and chunk.endswith(BLANK_LINE):
+            return chunk
+        searched = max(0, len(rest) - 1)
         rest += chunk
-        ends_at = (rest.rfind(blank, searched) + len(blank) for blank in BLANK_LINES if rest.find(blank, searched) >= 0)
-        end = max(ends_at, default=0)
-        if len(rest) - end > MOST_EVENT_BYTES:
-            raise UpstreamFailed("The model's server sent an event without an end.")
+        end = rest.rfind(BLANK_LINE, searched) + len(BLANK_LINE) if rest.find(BLANK_LINE, searched) >= 0 else 0
+        if len(rest) - end > self._most_bytes:
+            raise UpstreamFailed(
+                "The model's server sent an event that is too large.", detail=f"more than {self._most_bytes} bytes"
+            )
         block = bytes(rest[:end])
         del rest[:end]
         return block
 
-    def end(self) -> bytes:
-        """What is left is cut off, but for a `[DONE]` without its blank line."""
-        return LAST if self._rest.strip() == LAST.strip() else b""
+    def close(self) -> bytes:
+        """The stream has ended: a last `[DONE]` that lacks its blank line. What else is cut off is left out."""
+        return LAST if _ENDS.fullmatch(self._rest.strip()) else b""
+
+    def _plain(self, chunk: bytes) -> bytes:
+        if self._ended_in_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._ended_in_cr = False
+        if self._is_new:
+            chunk = self._begun(chunk)
+        if b"\r" not in chunk:
+            return chunk
+        self._ended_in_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _begun(self, chunk: bytes) -> bytes:
+        """The beginning without its byte order mark, which may come byte by byte."""
+        chunk = bytes(self._rest) + chunk
+        self._rest.clear()
+        if len(chunk) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(chunk):
+            self._rest += chunk
+            return b""
+        self._is_new = False
+        return chunk.removeprefix(BYTE_ORDER_MARK)
 
 
-async def blocks(chunks: AsyncIterator[bytes], reader: BlockReader | None = None) -> AsyncIterator[bytes]:
-    """The same bytes in blocks of one or more whole events, each as soon as it is there.
-
-    What is cut off at the end is left out, but for a `[DONE]` without its blank line. UpstreamFailed for an event
-    without an end.
-    """
-    reader = reader or BlockReader()
+async def blocks(chunks: AsyncIterator[bytes], most_event_bytes: int = MOST_EVENT_BYTES) -> AsyncIterator[bytes]:
+    """The stream in blocks of whole events, as an EventReader cuts it."""
+    reader = EventReader(most_event_bytes)
     async for chunk in chunks:
         if block := reader.feed(chunk):
             yield block
-    if last := reader.end():
+    if last := reader.close():
         yield last
 
 
@@ -77,13 +108,19 @@ def events(block: bytes) -> list[bytes]:
 
 
 def payloads(block: bytes) -> Iterator[bytes]:
-    """What the events carry, a line each; comments and other fields are dropped.
+    """What each event carries in its `data` lines; comments and other fields are dropped.
 
-    The lines are split at line ends of bytes: those of text, such as U+2028, may stand unescaped inside JSON.
+    Lines end at LF or CRLF: the line ends of text, such as U+2028, may stand unescaped inside JSON.
     """
-    for line in block.splitlines():
+    carried: list[bytes] = []
+    for line in block.split(b"\n"):
         if line.startswith(b"data:"):
-            yield line[5:].strip()
+            carried.append(line[5:].strip())
+        elif carried and not line.rstrip(b"\r"):
+            yield b"\n".join(carried)
+            carried.clear()
+    if carried:
+        yield b"\n".join(carried)
 
 
 def event(payload: bytes) -> bytes:

@@ -67,17 +67,32 @@ async def test_many_at_once_each_get_their_own_answer() -> None:
         assert server.visits <= 60
 
 
-@pytest.mark.parametrize(("method", "visits"), [("GET", 2), ("POST", 1)])
+@pytest.mark.parametrize("method", ["GET", "POST"])
 @in_loop
-async def test_a_kept_connection_that_breaks_is_replaced_only_where_asking_twice_is_safe(
-    method: str, visits: int
-) -> None:
+async def test_a_kept_connection_that_its_upstream_has_closed_is_replaced(method: str) -> None:
     async def script(visit: Visit) -> None:
         await visit.request()
         await visit.send(OK)
         await visit.request()  # and closes, as if it had just given up waiting
         if visit.number > 1:
             await visit.send(OK)
+
+    async with serving(script) as server, client() as upstream:
+        await body(upstream, request(server))
+        assert await body(upstream, request(server, method, body=b"")) == (200, b"ok")
+        assert server.visits == 2
+
+
+@pytest.mark.parametrize(("method", "visits"), [("GET", 2), ("POST", 1)])
+@in_loop
+async def test_a_kept_connection_that_breaks_in_a_response_is_replaced_only_where_asking_twice_is_safe(
+    method: str, visits: int
+) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.request()
+        await visit.send(OK)
+        await visit.request()
+        await visit.send(b"HTTP/1.1" if visit.number == 1 else OK)
 
     async with serving(script) as server, client() as upstream:
         await body(upstream, request(server))

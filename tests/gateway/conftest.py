@@ -44,7 +44,11 @@ SECRETS = {
     "FIRST_KEY": "sk-first",
 }
 CHAT = {"model": "small", "messages": [{"role": "user", "content": "Hi"}]}
-COMPLETION = {"id": "c1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5}}
+COMPLETION = {
+    "id": "c1",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 5},
+}
 
 Answer = Callable[[OutgoingRequest], FakeResponse | UpstreamError]
 

@@ -11,6 +11,9 @@ from shared.ports.upstream import BrokenOff, ConnectFailed, TimedOut, UpstreamEr
 from tests.fakes import FakeResponse
 from tests.gateway.conftest import COMPLETION, World, problem
 
+PART = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+"""Of an answer."""
+
 
 def test_503_when_no_server_can_be_reached(world: World) -> None:
     world.answers(lambda _: ConnectFailed("refused"))
@@ -170,13 +173,13 @@ def test_token_counts_that_make_no_sense_count_nothing(world: World, tokens: obj
 
 
 def test_a_stream_without_an_end_does_not_end_silently(world: World) -> None:
-    world.answers(lambda _: FakeResponse.stream(b'data: {"choices":[]}\n\n'))
+    world.answers(lambda _: FakeResponse.stream(PART))
     last = world.chat(stream=True).text.strip().split("\n\n")[-1]
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_failed"
 
 
 def test_a_stream_cut_inside_an_event_leaves_no_half_event(world: World) -> None:
-    world.answers(lambda _: FakeResponse.stream(b'data: {"choices":[]}\n\ndata: {"choi', BrokenOff("reset")))
+    world.answers(lambda _: FakeResponse.stream(PART + b'data: {"choi', BrokenOff("reset")))
     events = world.chat(stream=True).text.strip().split("\n\n")
     assert [list(json.loads(event.removeprefix("data: "))) for event in events] == [
         ["choices"],
@@ -186,7 +189,7 @@ def test_a_stream_cut_inside_an_event_leaves_no_half_event(world: World) -> None
 
 def test_a_stream_passes_through_byte_by_byte(world: World) -> None:
     events = [
-        b'data: {"choices":[],"usage":null}\n\n',
+        PART.replace(b"null}]}", b'null}],"usage":null}'),
         b'data: {"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n',
         b"data: [DONE]\n\n",
     ]
@@ -197,7 +200,7 @@ def test_a_stream_passes_through_byte_by_byte(world: World) -> None:
 
 
 def test_a_stream_that_breaks_off_ends_with_an_error_event(world: World) -> None:
-    world.answers(lambda _: FakeResponse.stream(b'data: {"choices":[]}\n\n', BrokenOff("reset")))
+    world.answers(lambda _: FakeResponse.stream(PART, BrokenOff("reset")))
     response = world.chat(stream=True)
     last = response.text.strip().split("\n\n")[-1]
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "upstream_failed"

@@ -28,7 +28,7 @@ def world(tmp_path: Path, cache: Gone) -> World:
     "parts",
     [
         [*STREAM[:2], BrokenOff("reset")],
-        STREAM,
+        STREAM[:3],
         [*STREAM[:3], DONE],
         [*STREAM, sse({"error": {"message": "out of memory"}}), DONE],
         [*STREAM[:3], event({}, "content_filter"), DONE],

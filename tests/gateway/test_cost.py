@@ -78,8 +78,8 @@ def test_a_stream_without_usage_costs_a_token_for_each_event(world: World, line_
 
 
 def test_an_answer_without_usage_is_not_free(world: World) -> None:
-    world.answers(lambda _: FakeResponse.json({"id": "c1", "choices": []}))
-    assert cost_of(world.chat()) == "0.00009"
+    world.answers(lambda _: FakeResponse.json(COMPLETION | {"usage": None}))
+    assert cost_of(world.chat()) == "0.00004"
 
 
 def test_tokens_cached_upstream_have_their_own_price(tmp_path: Path) -> None:
@@ -151,12 +151,13 @@ def test_a_stream_whose_caller_leaves_costs_what_came(tmp_path: Path) -> None:
         world = World(tmp_path, upstream, models_file=catalogue(tmp_path, PRICED))
         call = Call(world, {"stream": True})
         upstream.gate.release()
+        upstream.gate.release()
         await until(lambda: call.parts, "the first part")
         call.leave()
         await call.done()
 
     asyncio.run(run())
-    assert charged() - before == pytest.approx(0.00005)
+    assert charged() - before == pytest.approx(0.00006)
 
 
 def test_a_whole_answer_whose_caller_leaves_costs_what_may_have_been_made_by_then(tmp_path: Path) -> None:
@@ -177,7 +178,15 @@ def test_a_whole_answer_whose_caller_leaves_costs_what_may_have_been_made_by_the
 
 def test_usage_on_every_event_is_passed_on_and_counts_once(world: World) -> None:
     """As vLLM tells it with `continuous_usage_stats`: the last one counts."""
-    parts = [sse({"choices": [{"index": 0}], "usage": {"prompt_tokens": 3, "completion_tokens": n}}) for n in (1, 5)]
+    parts = [
+        sse(
+            {
+                "choices": [{"index": 0, "delta": {"content": "a"}}],
+                "usage": {"prompt_tokens": 3, "completion_tokens": n},
+            }
+        )
+        for n in (1, 5)
+    ]
     world.answers(lambda _: FakeResponse.stream(*parts, DONE))
     text = world.chat(stream=True).text
     assert text.count('"usage"') == 2

@@ -279,7 +279,7 @@ def test_a_function_that_may_have_done_its_work_is_not_called_again(
     "parts",
     [
         [*STREAM[:2], BrokenOff("reset")],
-        STREAM,
+        STREAM[:3],
         [*STREAM, sse({"error": {"message": "out of memory"}}), DONE],
         [],
     ],
@@ -312,8 +312,9 @@ def test_a_large_answer_is_kept_as_a_blob(world: World, tmp_path: Path) -> None:
 
 
 def test_an_answer_too_large_to_keep_is_given_once_and_the_work_is_not_done_again(world: World) -> None:
-    world.answers(lambda _: FakeResponse(200, [bytes(MOST_BYTES), b"x"]))
-    assert len(chat(world).content) == MOST_BYTES + 1
+    large = WHOLE | {"padding": "x" * MOST_BYTES}
+    world.answers(lambda _: FakeResponse.json(large))
+    assert chat(world).json() == large
     assert problem(chat(world)) == (409, "answer_not_kept", None)
     assert asked(world) == 1
 

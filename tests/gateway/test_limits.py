@@ -15,7 +15,7 @@ from tests.gateway.conftest import CHAT, COMPLETION, SECRETS, World, problem
 FREE, ACME, ACME_TOO, MASTER = "free-key-ann-1", "prod-key-acme-1", "prod-key-acme-2", "master-key-root-1"
 USED = 8
 """Tokens of COMPLETION."""
-EVENT = b'data: {"choices":[]}\n\n'
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
 SHARED_LIMITS = """
 [limits.tenants.acme]
 requests_per_minute = 3
@@ -81,9 +81,12 @@ def test_a_request_that_may_use_more_than_the_limit_takes_all_of_it(tmp_path: Pa
     assert refused_by(world, max_tokens=1_000_000) == ""
 
 
+LARGE = {"prompt_tokens": 100, "completion_tokens": 3000}
+
+
 def test_more_tokens_than_estimated_count_as_well(tmp_path: Path) -> None:
     world = World(tmp_path, tier_limits="free.tokens_per_minute=1000")
-    world.answers(lambda _: FakeResponse.json({"usage": {"prompt_tokens": 100, "completion_tokens": 3000}}))
+    world.answers(lambda _: FakeResponse.json(COMPLETION | {"usage": LARGE}))
     assert refused_by(world, max_tokens=10) == ""
     assert refused_by(world, max_tokens=10) == "key tokens"
     world.clock.advance(61.2)
@@ -94,7 +97,7 @@ STREAMED = {"max_tokens": 500, "stream": True}
 USAGE = b'data: {"usage":{"prompt_tokens":3,"completion_tokens":5}}\n\n'
 OUTCOMES: dict[str, tuple[FakeResponse | UpstreamError, int]] = {
     "whole": (FakeResponse.json(COMPLETION), USED),
-    "whole, not counted": (FakeResponse.json({"choices": []}), input_tokens(**STREAMED) + len('{"choices":[]}') // 4),
+    "whole, not counted": (FakeResponse.json(COMPLETION | {"usage": None}), input_tokens(**STREAMED) + 1),
     "stream": (FakeResponse.stream(EVENT, USAGE), USED),
     "stream, not counted": (FakeResponse.stream(EVENT, EVENT, EVENT), input_tokens(**STREAMED) + 3),
     "broken stream": (FakeResponse.stream(EVENT, EVENT, BrokenOff("reset")), input_tokens(**STREAMED) + 2),

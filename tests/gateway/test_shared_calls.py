@@ -173,9 +173,9 @@ def test_requests_of_one_tenant_leave_an_upstreams_connections_to_others(tmp_pat
         ends = asyncio.Event()
 
         class Held(FakeResponse):
-            async def read(self) -> bytes:
+            async def chunks(self) -> AsyncIterator[bytes]:
                 await ends.wait()
-                return await super().read()
+                yield b"{}"
 
         def answer(request: OutgoingRequest) -> FakeResponse:
             whole = FakeResponse.json(COMPLETION)

@@ -20,6 +20,7 @@ from tests.gateway.conftest import CHAT, World
 
 KEY = {"authorization": "Bearer prod-key-acme-1"}
 KEEP_ALIVE = ": keep-alive\n\n"
+PART = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
 
 
 class Model:
@@ -34,7 +35,7 @@ class Model:
     async def tokens(self, wait_s: float) -> AsyncIterator[bytes]:
         try:
             while True:
-                yield b'data: {"choices":[]}\n\n'
+                yield PART
                 await asyncio.sleep(wait_s)
                 self.is_busy.set()
         finally:
@@ -90,7 +91,7 @@ Answer = Callable[[Model, Request], Awaitable[Response]]
 
 async def slow_then_answer(model: Model, _: Request) -> Response:
     await model.may_answer.wait()
-    return Response(b"data: [DONE]\n\n", media_type="text/event-stream")
+    return Response(PART + b"data: [DONE]\n\n", media_type="text/event-stream")
 
 
 async def slow_then_refuse(model: Model, _: Request) -> Response:
@@ -148,7 +149,7 @@ def test_an_event_reaches_the_caller_while_its_model_is_still_silent_about_the_n
         ):
             return await anext(response.aiter_raw())
 
-    assert asyncio.run(run()) == b'data: {"choices":[]}\n\n'
+    assert asyncio.run(run()) == PART
 
 
 @pytest.mark.parametrize("answer", [endless, silent])

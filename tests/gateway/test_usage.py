@@ -82,7 +82,10 @@ def test_a_server_that_knows_no_stream_options_is_left_alone(tmp_path: Path) -> 
 def test_an_error_that_the_server_tells_of_is_the_last_event(world: World) -> None:
     told = b'data: {"error": {"message": "The model is starting again.", "code": "model_loading"}}\n\n'
     world.answers(lambda _: FakeResponse.stream(*STREAM[:2], told))
-    assert world.chat(stream=True).content == b"".join([*STREAM[:2], told])
+    *events, last = world.chat(stream=True).content.split(b"\n\n")[:-1]
+    assert b"".join(event + b"\n\n" for event in events) == b"".join(STREAM[:2])
+    error = json.loads(last.removeprefix(b"data: "))["error"]
+    assert (error["code"], error["message"]) == ("model_loading", "The model is starting again.")
 
 
 def test_a_broken_stream_is_counted_by_what_came(world: World) -> None:
@@ -122,4 +125,6 @@ def test_parts_say_that_the_usage_comes_later_however_their_lines_end(world: Wor
     stream = b"".join([*STREAM, DONE]).replace(b"\n\n", end)
     world.answers(lambda _: FakeResponse.stream(b"data: {}" + end, stream))
     parts = events(world.chat(**ASKING).content.replace(b"\r\n", b"\n"))
-    assert [part.get("usage", "none") for part in parts] == ["none", *[None] * len(STREAM)]
+    *usages, last = [part.get("usage", "none") for part in parts]
+    assert usages == ["none", *[None] * len(STREAM)]
+    assert last["completion_tokens"] == len(STREAM)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.gateway import body, completion
 from functions.gateway.cache_control import CacheControl
-from functions.gateway.upstream_errors import from_answer
+from functions.gateway.upstream_errors import from_answer, wait_s
 from shared.catalogue import Catalogue, CatalogueError
 from shared.core.addresses import client_address, is_public
 from shared.core.errors import InvalidRequest, OmniError, Unauthenticated
@@ -67,7 +67,7 @@ def test_a_stream_is_read_or_is_none(content: bytes) -> None:
 
 @given(st.integers(100, 599), BYTES, HEADER, st.booleans())
 def test_an_upstreams_refusal_becomes_one_of_ours(status: int, content: bytes, retry_after: str, ours: bool) -> None:  # noqa: FBT001
-    error = from_answer(status, content, retry_after.encode(), trusted=ours)
+    error = from_answer(status, content, wait_s(retry_after.encode()), trusted=ours)
     assert isinstance(error, OmniError)
     assert 400 <= error.status < 600
     assert error.message

@@ -13,6 +13,9 @@ MOST_HEAD_BYTES = 64 * 1024
 PAUSE_ABOVE_BYTES = 64 * 1024
 """So much of a stream may wait for its reader; then the upstream is not read from."""
 SWITCHING_PROTOCOLS = 101
+STALE_WITHIN_S = 1.0
+DRAIN_WITHIN_S = 1.0
+MOST_DRAINED_BYTES = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -42,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._take: Take | None = None
         self._error: UpstreamError | None = None
-        self._is_complete = self._may_stay = False
+        self._is_complete = self._may_stay = self._has_heard = False
         self.status = 0
         """0 until the response's head is complete."""
 
@@ -58,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._is_busy = True
         self._head_only = head_only
         self._timeout_s = timeout_s
-        self._heard_at = self._loop.time()
+        self._heard_at = self._asked_at = self._loop.time()
         if self._timer is None or self._timer_due > self._heard_at + timeout_s:
             self._set_timer(timeout_s)
         self._transport.write(request)
@@ -67,6 +70,30 @@ class Connection(asyncio.Protocol):
             self._sending.add_done_callback(self._sent)
         while not self.status:
             await self._news()
+
+    @property
+    def was_stale(self) -> bool:
+        """Whether it broke at once and before a byte of a response: the upstream had closed it, and saw no request
+        (RFC 9112, 9.3.1)."""
+        return not self._has_heard and self._loop.time() - self._asked_at < STALE_WITHIN_S
+
+    async def drained(self) -> bool:
+        """Whether the rest of a body that nobody reads any more comes soon, so that the connection can be kept."""
+        rest = 0
+        try:
+            async with asyncio.timeout(DRAIN_WITHIN_S):
+                async for part in self.chunks():
+                    rest += len(part)
+                    if rest > MOST_DRAINED_BYTES:
+                        break
+        except (TimeoutError, UpstreamError):
+            return False
+        return self._is_complete
+
+    @property
+    def may_drain(self) -> bool:
+        """Whether its reader took all that has come, and left before the end."""
+        return self.is_open and self.status != 0 and not (self._is_complete or self._parts)
 
     def header(self, name: bytes) -> bytes:
         return self._headers.get(name, b"")
@@ -161,6 +188,7 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody asked for this: whatever it is, it must not become the next answer
             return
         self._heard_at = self._loop.time()
+        self._has_heard = True
         self._head_bytes += len(data)
         known = len(self._parts)
         try:

@@ -30,6 +30,7 @@ class HttptoolsUpstream:
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         """Of each origin, the one used last at the end."""
         self._sweep: asyncio.TimerHandle | None = None
+        self._draining: set[asyncio.Task[None]] = set()
 
     def send(self, request: OutgoingRequest) -> "Exchange":
         return Exchange(self, request)
@@ -38,6 +39,9 @@ class HttptoolsUpstream:
         if self._sweep:
             self._sweep.cancel()
             self._sweep = None
+        for task in self._draining:
+            task.cancel()
+        await asyncio.gather(*self._draining, return_exceptions=True)
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
@@ -70,6 +74,20 @@ class HttptoolsUpstream:
         self._idle[origin].append(connection)
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(self._idle_s, self._close_old)
+
+    def drain(self, origin: Origin, connection: Connection) -> None:
+        """Keeps a connection whose response was left before its end, if the rest comes soon."""
+
+        async def drain() -> None:
+            try:
+                await connection.drained()
+            finally:
+                if connection.finish():
+                    self.keep(origin, connection)
+
+        task = asyncio.get_running_loop().create_task(drain())
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
 
     def _close_old(self) -> None:
         """Closes what nobody used for a while; looks again as long as something is kept."""
@@ -115,15 +133,17 @@ class Exchange:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._connection.finish():
+        if kind is None and self._connection.may_drain:
+            self._upstream.drain(self._origin, self._connection)
+        elif self._connection.finish():
             self._upstream.keep(self._origin, self._connection)
 
     async def _is_answered(self, kept: Connection, wire: bytes) -> bool:
-        """False when the upstream closed the kept connection meanwhile, and asking once more changes nothing there."""
+        """False when the upstream closed the kept connection meanwhile, or asking once more changes nothing there."""
         try:
             await self._ask(kept, wire)
         except BrokenOff:
-            if self._request.method not in ("GET", "HEAD"):
+            if self._request.method not in ("GET", "HEAD") and not kept.was_stale:
                 raise
             return False
         return True
