@@ -37,6 +37,7 @@ class RequestPass:
         "_began",
         "_exchange",
         "_is_leaving",
+        "_is_waiting",
         "_loop",
         "_reason",
         "_stages",
@@ -53,6 +54,7 @@ class RequestPass:
         self._to_enter = 0
         self._to_leave = 0
         self._is_leaving = False
+        self._is_waiting = False
         self._reason: Exception | None = None
         """Why what waits is cancelled."""
         self._task: asyncio.Task[None] | None = None
@@ -78,10 +80,17 @@ class RequestPass:
         """Cancels what waits, once."""
         if self._task and not (self._is_leaving or self._reason):
             self._reason = reason
-            self._task.cancel()
+            if self._is_waiting:  # a task that is cancelled before its first step would never take it
+                self._task.cancel()
 
     async def _go_on(self, wait: Wait | None) -> None:
         cancelled: asyncio.CancelledError | None = None
+        self._is_waiting = True
+        if self._reason and wait:
+            wait.coroutine.close()
+            self._exchange.was_cancelled = True
+            self._fail(self._reason)
+            wait = self._advance()
         while wait:
             try:
                 reply = await wait.coroutine

@@ -137,3 +137,21 @@ def test_a_wait_is_cancelled_when_the_caller_leaves_unless_there_is_a_reason_to_
         assert happened == ["+a", "+b", "-b", "-a"]
 
     asyncio.run(passed())
+
+
+def test_a_pass_that_is_stopped_before_its_task_begins_is_answered_all_the_same() -> None:
+    happened: Happened = []
+
+    async def passed() -> WrittenDown:
+        writer = WrittenDown()
+        stages = Stages([AnswerErrors(), Noted("a", happened, lambda: Wait(later(Reply(200, b"{}"))))])
+        request = RequestPass(stages, bare_exchange(writer), asyncio.get_running_loop())
+        task = request.run()
+        assert task
+        request.stop(NotFound("Not here."))
+        await task
+        return writer
+
+    writer = asyncio.run(passed())
+    assert happened == ["+a", "-a"]
+    assert writer.status == 404
