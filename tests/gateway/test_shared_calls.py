@@ -10,7 +10,7 @@ import pytest
 
 from functions.gateway.transfer_rate import TooSlow, TransferRate
 from shared.adapters.httptools_upstream import HttptoolsUpstream
-from shared.ports.upstream import OutgoingRequest
+from shared.ports.upstream import OutgoingRequest, Take
 from tests.contracts.upstream_server import Visit, serving
 from tests.fakes import FakeResponse
 from tests.gateway.conftest import CHAT, COMPLETION, World
@@ -173,7 +173,7 @@ def test_requests_of_one_tenant_leave_an_upstreams_connections_to_others(tmp_pat
         ends = asyncio.Event()
 
         class Held(FakeResponse):
-            async def chunks(self) -> AsyncIterator[bytes]:
+            async def chunks(self, take: Take | None = None) -> AsyncIterator[bytes]:
                 await ends.wait()
                 yield b"{}"
 
