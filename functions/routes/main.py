@@ -41,7 +41,7 @@ from shared.wiring import Ports
 ALL = "routes"
 NOT_HERE = frozenset({"inference", "stream"})
 """Kinds that the worker and the gateway answer."""
-NOT_HANDLERS = {"main", "context"}
+NOT_HANDLERS = {"main", "context", "lists"}
 log = logging.getLogger("omni.routes")
 
 
