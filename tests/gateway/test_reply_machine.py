@@ -90,6 +90,20 @@ def test_a_stream_passes_whatever_it_is_called(kind: bytes, size: int) -> None:
     assert passed.endswith(DONE)
 
 
+@pytest.mark.parametrize("wants_usage", [False, True])
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+def test_plain_events_pass_the_short_way_as_they_pass_the_long_one(size: int, *, wants_usage: bool) -> None:
+    long, short = machine(wants_usage=wants_usage), machine(wants_usage=wants_usage)
+    chunks = [part for each in (*STREAM, *STREAM[1:2] * 3, USAGE) for part in cut(each, size)]
+    plain = 0
+    for chunk in chunks:
+        is_plain = short.is_plain(chunk)
+        plain += is_plain
+        assert (short.feed_plain(chunk) if is_plain else short.feed(chunk)) == long.feed(chunk)
+    assert short.feed(DONE) == long.feed(DONE)
+    assert bool(plain) is (size > 300)
+
+
 @pytest.mark.parametrize("kind", [JSON, EVENTS, b""], ids=["json", "called events", "none"])
 def test_a_whole_answer_becomes_the_stream_that_was_asked_for(kind: bytes) -> None:
     passed = fed(machine(kind), *cut(BODY, 7))

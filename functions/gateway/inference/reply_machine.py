@@ -100,8 +100,8 @@ class ReplyMachine:
         return self._wanted.is_stream and self.state in (ReplyState.STREAMING, ReplyState.DONE)
 
     def is_plain(self, data: bytes) -> bool:
-        """Whether these bytes are whole parts of a stream that has begun, and nothing else, so that `feed` raises
-        nothing and passes them on."""
+        """Whether these bytes are whole parts of a stream that has begun, and nothing else, as `feed_plain` takes
+        them."""
         if self.state is not ReplyState.STREAMING or not self._wanted.is_stream:
             return False
         return self._reader.is_whole(data) and not any(map(data.__contains__, MARKS))
@@ -117,6 +117,10 @@ class ReplyMachine:
         except UpstreamFailed as error:
             raise ReplyFailed(error) from None
         return self._take(block) if block else NO_PART
+
+    def feed_plain(self, data: bytes) -> Part:
+        """As `feed`, which would find nothing to look for in them."""
+        return self._pass_on(data)
 
     def end(self) -> Part:
         """The body has come to its end."""

@@ -91,7 +91,7 @@ class ResponseRelay:
             return False
         if self._keep_alive:
             self._keep_alive.heard()
-        self._exchange.write_now(self._reply.feed(data).passed, more=True)
+        self._exchange.write_now(self._reply.feed_plain(data).passed, more=True)
         return True
 
     async def _send(self, part: Part) -> None:
