@@ -21,7 +21,7 @@ from shared.surfaces.request import InferenceRequest
 
 HEADER = b"x-omni-cost-usd"
 FASTEST_TOKENS_PER_S = 1000
-"""No server is faster: what a whole answer can have become at most when its caller left."""
+"""No server is faster at one answer: what a whole one can have become at most when its caller left."""
 
 
 class Charge:
@@ -89,7 +89,7 @@ class Charge:
             return 0
         seconds = self._now() - self._exchange.sent_at
         most = most_output(self._model, self._asked, self._default_output)
-        return min(most, int(seconds * FASTEST_TOKENS_PER_S))
+        return min(most, int(seconds * FASTEST_TOKENS_PER_S) * self._asked.answers)
 
     def _note(self, tokens_in: int, tokens_out: int) -> None:
         exchange, price = self._exchange, self._model.price

@@ -160,20 +160,31 @@ def test_a_stream_whose_caller_leaves_costs_what_came(tmp_path: Path) -> None:
     assert charged() - before == pytest.approx(0.00006)
 
 
-def test_a_whole_answer_whose_caller_leaves_costs_what_may_have_been_made_by_then(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "seconds", "cost"),
+    [
+        ({"max_tokens": 100}, 60, 0.001042),
+        ({"max_tokens": 5000}, 2, 0.020042),
+        ({"max_tokens": 5000, "n": 3}, 2, 0.060046),
+        ({"max_tokens": 100, "n": 3}, 60, 0.003046),
+    ],
+)
+def test_a_whole_answer_whose_caller_leaves_costs_what_may_have_been_made_by_then(
+    tmp_path: Path, asked: dict[str, Any], seconds: float, cost: float
+) -> None:
     before = charged()
 
     async def run() -> None:
         upstream = GatedUpstream(lambda _: FakeResponse.json(COMPLETION))
         world = World(tmp_path, upstream, models_file=catalogue(tmp_path, PRICED))
-        call = Call(world, {"max_tokens": 100})
+        call = Call(world, asked)
         await until(lambda: upstream.requests, "the upstream is asked")
-        world.clock.advance(60)
+        world.clock.advance(seconds)
         call.leave()
         await call.done()
 
     asyncio.run(run())
-    assert charged() - before == pytest.approx(0.001042)
+    assert charged() - before == pytest.approx(cost)
 
 
 def test_usage_on_every_event_is_passed_on_and_counts_once(world: World) -> None:
