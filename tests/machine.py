@@ -6,18 +6,23 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-PORTS = range(20_000, 32_768)
-"""Below those that the system itself gives out: a port found free is not taken by a connection to somewhere else."""
+from local.addresses import INTERNAL_PORTS
+
+PORTS = range(INTERNAL_PORTS.stop, 32_768)
+"""Above those that a local stack chooses from, and below those that the system gives to connections."""
 _chance = random.SystemRandom()
 """Of its own, for the tests' chance is the same in every process."""
 
 
 def free_port() -> int:
-    """A loopback port on which nothing listens."""
+    """A loopback port on which nothing listens. No other test on this machine gets it while this process lives: its
+    UDP port stays bound."""
     while True:
-        port = _chance.choice(PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+        address = ("127.0.0.1", _chance.choice(PORTS))
+        with suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as claim, socket.create_server(address):
+            claim.bind(address)
+            claim.detach()
+            return address[1]
 
 
 def is_running(pid: int) -> bool:
