@@ -7,6 +7,7 @@ from jobs.ml_worker.completions.answer import Loaded
 from jobs.ml_worker.constraints.compiler import SchemaCompiler
 from jobs.ml_worker.constraints.schema_guard import SchemaGuard
 from jobs.ml_worker.engines.blocklist import Blocklist
+from jobs.ml_worker.engines.chunked_prefill import ChunkedPrefill
 from jobs.ml_worker.engines.client import EngineClient
 from jobs.ml_worker.engines.engine import Engine, EngineFailed, EngineMissing
 from jobs.ml_worker.engines.running_calls import RunningCalls
@@ -103,7 +104,8 @@ class ServedModel:
         await client.answer_once(self.id)
         watchdog = Watchdog(client, running.loop_page, self._stall_s)
         context = SharedContext(running.shared_context, self._slots)
-        return Loaded(running, client, context, self._slots, watchdog, RunningCalls(self._blocklist))
+        prefill, calls = ChunkedPrefill(client, self._slots), RunningCalls(self._blocklist)
+        return Loaded(running, client, context, prefill, self._slots, watchdog, calls)
 
 
 async def _over(engine: Engine, watchdog: Watchdog) -> str:

@@ -107,3 +107,18 @@ def test_the_real_engine_answers_all_when_together_they_are_too_many(tmp_path: P
         pool = ThreadPoolExecutor(8)
         assert list(pool.map(tokens, range(8))) == [30] * 8
         pool.shutdown()
+
+
+def test_the_real_engine_keeps_what_it_has_read_of_a_long_prompt_and_the_caller_pays_for_it_as_read(
+    tmp_path: Path,
+) -> None:
+    """Its 600 tokens are read in three chunks; the second time all but one of them are cached."""
+
+    def usage() -> tuple[int, int]:
+        answer = client.completions.create(model=MODEL, prompt=list(range(300, 900)), max_tokens=1)
+        details = answer.usage and answer.usage.prompt_tokens_details
+        return (answer.usage.prompt_tokens, details.cached_tokens or 0) if answer.usage and details else (0, 0)
+
+    with RunningWorker(tmp_path) as worker, worker.wait_until_ready().openai() as client:
+        assert usage() == (600, 0)
+        assert usage() == (600, 599)

@@ -13,6 +13,7 @@ from jobs.ml_worker.completions.plan import Plan
 from jobs.ml_worker.completions.shape import Event, Shape
 from jobs.ml_worker.completions.usage import Usage, UsageComments
 from jobs.ml_worker.engines import events
+from jobs.ml_worker.engines.chunked_prefill import ChunkedPrefill
 from jobs.ml_worker.engines.client import CHAT, EngineClient, fewest_tokens, most_tokens, prompt_field
 from jobs.ml_worker.engines.engine import Running
 from jobs.ml_worker.engines.running_calls import NO_END, RunningCalls
@@ -31,6 +32,7 @@ class Loaded:
     running: Running
     client: EngineClient
     context: SharedContext
+    prefill: ChunkedPrefill
     at_once: int
     """Most calls that one request may have running."""
     watchdog: Watchdog
@@ -135,30 +137,33 @@ class Answer:
         """Runs a call, once the engine has room for it."""
         path = self._plan.path
         self._model.calls.require_harmless(self._plan.calls[index])
-        body, room = await self._fitted(path, self._plan.calls[index])
+        body, prompt, room = await self._fitted(path, self._plan.calls[index])
         async with self._model.context.hold(self._owner, room), self._model.calls.run(self._plan.calls[index]):
             self.when_begun()
-            async with self._model.client.stream(path, body) as blocks:
-                yield _until_done(blocks)
+            async with self._model.prefill.last_chunk(self._owner, path, body, prompt) as chunk:
+                self.usage.note_read(index, chunk.tokens_before)
+                async with self._model.client.stream(path, body) as blocks:
+                    yield _until_done(chunk.read_with(blocks))
 
     def _keep_head(self, part: Event) -> None:
         """Remembers what a part that we add at the end has to have in common with the others."""
         self._head = {name: value for name, value in part.items() if name != "choices"}
 
-    async def _fitted(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """The call as it fits into the engine's context, and what it can grow to of one that all calls share."""
+    async def _fitted(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], int, int]:
+        """The call as it fits into the engine's context; of one that all calls share, the tokens that its prompt takes
+        and those it can grow to."""
         running, most = self._model.running, self._model.running.context
         may_not_fit = most_tokens(path, body) + self._plan.max_tokens > most
         if not running.shared_context and not (running.counts_tokens_at and may_not_fit):
-            return body, 0
+            return body, 0, 0
         if fewest_tokens(path, body) >= most:  # to count them exactly would take the engine seconds
             raise too_long(most, None, prompt_field(path))
         prompt = await self._model.client.prompt_tokens(path, body)
         if prompt >= most:
             raise too_long(most, prompt, prompt_field(path))
         if running.shared_context:
-            return body, min(prompt + body["max_tokens"], most)
-        return body | {"max_tokens": min(body["max_tokens"], most - prompt)}, 0
+            return body, prompt, min(prompt + body["max_tokens"], most)
+        return body | {"max_tokens": min(body["max_tokens"], most - prompt)}, 0, 0
 
 
 async def _until_done(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

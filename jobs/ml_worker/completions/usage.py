@@ -23,9 +23,15 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
     _calls: dict[int, CallUsage] = field(default_factory=dict)
+    _read: dict[int, int] = field(default_factory=dict)
+
+    def note_read(self, call: int, tokens: int) -> None:
+        """The engine has read so many tokens for the call and counts them as cached when it comes."""
+        self._read[call] = tokens
 
     def note(self, call: int, found: CallUsage) -> None:
         """The engine tells the tokens of a call so far; those of a prompt that another call counts are 0."""
+        found = found._replace(cached=max(0, found.cached - self._read.get(call, 0)))
         before = self._calls.get(call, NOTHING)
         self._calls[call] = found
         self.prompt_tokens += found.prompt - before.prompt

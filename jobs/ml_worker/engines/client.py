@@ -80,6 +80,24 @@ class EngineClient:
         text = {"content": body["prompt"], "add_special": True}
         return len((await self._post("/tokenize", path, text))["tokens"])
 
+    async def tokens(self, path: str, body: dict[str, Any]) -> list[int]:
+        """Those of a prompt, for llama.cpp to read; none of one that is not only text."""
+        prompt = body.get("prompt")
+        if isinstance(prompt, list):
+            return prompt
+        if path == CHAT and not _is_text(body["messages"]):
+            return []
+        if path == CHAT:
+            shown = {name: body[name] for name in PROMPT_FIELDS if name in body}
+            prompt = (await self._post("/apply-template", path, shown))["prompt"]
+        found: list[int] = (await self._post("/tokenize", path, {"content": prompt, "add_special": True}))["tokens"]
+        return found
+
+    async def read(self, tokens: list[int]) -> int:
+        """Has llama.cpp read the beginning of a prompt, which it keeps in a slot; how many tokens it did not have."""
+        body = {"prompt": tokens, "n_predict": 0, "cache_prompt": True, "response_fields": ["timings"]}
+        return int((await self._post("/completion", TEXT, body))["timings"]["prompt_n"])
+
     async def _post(self, path: str, asked: str, body: dict[str, Any]) -> dict[str, Any]:
         with _failures_named():
             async with self._upstream.send(self._request(path, body)) as response:
@@ -123,6 +141,11 @@ def _characters(content: Any) -> int:
     if isinstance(content, list):
         return sum(len(part.get("text", "")) for part in content)
     return len(content or "")
+
+
+def _is_text(messages: list[dict[str, Any]]) -> bool:
+    parts = (part for message in messages if isinstance(message.get("content"), list) for part in message["content"])
+    return all(part["type"] in {"text", "refusal"} for part in parts)
 
 
 @contextmanager
