@@ -153,6 +153,7 @@ def stopped_after(world: World, count: int) -> None:
         world.model = stopping
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 60)
+        world.model = echo
 
     asyncio.run(scenario())
 
