@@ -8,12 +8,11 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jobs.ml_worker.batch import DONE, work
-from jobs.ml_worker.inference import UsageSoFar
+from jobs.ml_worker.inference import Generation
 from shared import telemetry
 from shared.core.fairness import Owner
 from shared.settings import Settings
@@ -36,10 +35,9 @@ class Instant:
         _route: str,
         body: dict[str, Any],
         _owner: Owner,
-        when_begun: Callable[[], None] = lambda: None,
-        _counted_by: Callable[[UsageSoFar], None] = lambda _: None,
+        generation: Generation,
     ) -> dict[str, Any]:
-        when_begun()
+        generation.begin()
         text = body["messages"][-1]["content"]
         if self._log is not None:
             os.write(self._log, f"{text}\n".encode())

@@ -1,9 +1,8 @@
 """Requests of jobs and batches, which name a model as the catalogue does."""
 
-from collections.abc import Callable
 from typing import Any
 
-from jobs.ml_worker.inference import Inference, UsageSoFar
+from jobs.ml_worker.inference import Generation, Inference
 from shared.catalogue import Catalogue
 from shared.core.fairness import Owner
 
@@ -16,15 +15,10 @@ class CatalogueInference:
         self._catalogue = catalogue
 
     async def complete(
-        self,
-        route_name: str,
-        body: dict[str, Any],
-        owner: Owner,
-        when_begun: Callable[[], None] = lambda: None,
-        counted_by: Callable[[UsageSoFar], None] = lambda _: None,
+        self, route_name: str, body: dict[str, Any], owner: Owner, generation: Generation
     ) -> dict[str, Any]:
         """See Inference."""
         model_id = str(body["model"])
         asked = {**body, "model": self._catalogue.name_at_worker(model_id)}
-        answer = await self._inference.complete(route_name, asked, owner, when_begun, counted_by)
+        answer = await self._inference.complete(route_name, asked, owner, generation)
         return {**answer, "model": model_id} if "model" in answer else answer

@@ -1,6 +1,5 @@
 """Requests for the worker's model, from callers and from jobs."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +7,7 @@ import msgspec
 
 from jobs.ml_worker.completions import plan
 from jobs.ml_worker.completions.answer import Answer, Loaded
-from jobs.ml_worker.inference import UsageSoFar
+from jobs.ml_worker.inference import Generation
 from jobs.ml_worker.model import NONE, ServedModel
 from shared.core.errors import NotFound
 from shared.core.fairness import Owner
@@ -51,15 +50,9 @@ class EngineInference:
         return planned, loaded
 
     async def complete(
-        self,
-        route_name: str,
-        body: dict[str, Any],
-        owner: Owner,
-        when_begun: Callable[[], None] = lambda: None,
-        counted_by: Callable[[UsageSoFar], None] = lambda _: None,
+        self, route_name: str, body: dict[str, Any], owner: Owner, generation: Generation
     ) -> dict[str, Any]:
         """See Inference."""
         _, answer = await self.open(route_name, msgspec.json.encode({**body, "stream": False}), owner)
-        answer.when_begun = when_begun
-        counted_by(answer.usage.body)
+        answer.when_begun, generation.counted = generation.begin, answer.usage.body
         return await answer.whole()

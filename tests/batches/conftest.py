@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.ml_worker.batch import BatchRunner, Share
-from jobs.ml_worker.inference import UsageSoFar
+from jobs.ml_worker.inference import Generation
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.workshop import Workshop
 from shared import manifest
@@ -59,11 +59,10 @@ class World:
         _route: str,
         body: dict[str, Any],
         _owner: Owner,
-        when_begun: Callable[[], None] = lambda: None,
-        counted_by: Callable[[UsageSoFar], None] = lambda _: None,
+        generation: Generation,
     ) -> dict[str, Any]:
-        counted_by(lambda: SO_FAR)
-        when_begun()
+        generation.counted = lambda: SO_FAR
+        generation.begin()
         self.asked.append(body["messages"][0]["content"])
         return await self.model(body)
 

@@ -1,12 +1,11 @@
 """A job that is charged by the second is charged from its turn in the engine on."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from jobs.ml_worker.inference import UsageSoFar
+from jobs.ml_worker.inference import Generation
 from jobs.ml_worker.tasks import Report
 from jobs.ml_worker.tasks.completion import Completion
 from shared.core.fairness import Owner
@@ -30,11 +29,10 @@ class Queued:
         _route: str,
         _body: dict[str, Any],
         _owner: Owner,
-        when_begun: Callable[[], None] = lambda: None,
-        counted_by: Callable[[UsageSoFar], None] = lambda _: None,
+        generation: Generation,
     ) -> dict[str, Any]:
         if self._comes_to_it:
-            when_begun()
+            generation.begin()
         return {"usage": USAGE}
 
 

@@ -158,7 +158,7 @@ def test_a_run_that_takes_too_long_tells_what_was_generated(bench: Bench) -> Non
     job, usage = bench.create(timeout_s=0.05), Usage()
 
     async def work(given: dict[str, Any], report: Report) -> Done:
-        report.counters.append(usage.body)
+        report.generation.counted = usage.body
         usage.note(0, CallUsage(prompt=3, completion=5))
         return await forever(given, report)
 
@@ -264,7 +264,7 @@ def test_a_job_cancelled_while_it_runs_tells_what_was_generated(bench: Bench) ->
     job, usage = bench.create(), Usage()
 
     async def work(given: dict[str, Any], report: Report) -> Done:
-        report.counters.append(usage.body)
+        report.generation.counted = usage.body
         usage.note(0, CallUsage(prompt=3, completion=2))
         bench.jobs.cancel("acme", job.id)
         try:

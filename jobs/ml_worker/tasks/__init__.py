@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from jobs.ml_worker.inference import Inference, UsageSoFar
+from jobs.ml_worker.inference import Generation, Inference
 from shared.core.errors import NotInstalled, OmniError
 from shared.core.jobs import Job, Progress
 
@@ -16,8 +16,8 @@ class Report:
 
     job: Job
     tell: Callable[[Progress], None]
-    counters: list[UsageSoFar] = field(default_factory=list)
-    """Tell what was generated for a job that is charged by its answer, while it runs."""
+    generation: Generation = field(default_factory=Generation)
+    """Of the answer, for a job that is charged by its answer."""
     is_cancelled: Callable[[], bool] = lambda: False
     """Whether it is stopped because its caller cancelled it, so that no other attempt follows."""
 
@@ -27,8 +27,8 @@ class Report:
     @property
     def usage(self) -> dict[str, Any] | None:
         """What was generated so far; None where nothing was."""
-        found = [usage for counter in self.counters if (usage := counter())["total_tokens"]]
-        return found[-1] if found else None
+        found = self.generation.counted()
+        return found if found and found["total_tokens"] else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from jobs.ml_worker.inference import Inference, UsageSoFar
+from jobs.ml_worker.inference import Generation, Inference
 from jobs.ml_worker.lines import CAREFUL, LineRun, Pace
 from jobs.ml_worker.slots import Slots
 from jobs.ml_worker.tasks import Done, Report, may_pass
@@ -107,41 +107,23 @@ class BatchChunk:
     async def _answered(self, chunk: Chunk, line: Asked, owner: Owner, saved: "Saved") -> Result:
         """UpstreamTimeout after the time that a request to the route may take, from its turn in the engine on: no more
         was reserved for."""
-        work = LineWork(self._timeout_s(chunk))
+        timeout_s, generation = self._timeout_s(chunk), Generation()
+
+        def took_ms() -> int:
+            return round(generation.seconds(timeout_s) * 1000)
+
         try:
-            async with asyncio.timeout(None) as work.limit:
-                body = await self._inference.complete(chunk.route, line.body, owner, work.begin, work.counters.append)
+            async with asyncio.timeout(None) as limit:
+                generation.when_begun = lambda: limit.reschedule(asyncio.get_running_loop().time() + timeout_s)
+                body = await self._inference.complete(chunk.route, line.body, owner, generation)
         except TimeoutError:
-            if not work.limit.expired():
+            if not limit.expired():
                 raise
-            raise UpstreamTimeout(f"The line ran longer than {work.timeout_s:g} s.", code="timeout") from None
+            raise UpstreamTimeout(f"The line ran longer than {timeout_s:g} s.", code="timeout") from None
         except asyncio.CancelledError:
-            saved.abandoned += work.tokens()
+            saved.abandoned += tokens_of(generation.counted(), took_ms())
             raise
-        return answered(chunk.batch_id, line, body, work.took_ms())
-
-
-class LineWork:
-    """The work on a line, and what it has taken so far."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self.limit = asyncio.timeout(None)
-        self.counters: list[UsageSoFar] = []
-        self._now = asyncio.get_running_loop().time
-        self._began: float | None = None
-
-    def begin(self) -> None:
-        """Its turn in the engine has come; told again for each of several choices."""
-        if self._began is None:
-            self._began = self._now()
-            self.limit.reschedule(self._began + self.timeout_s)
-
-    def took_ms(self) -> int:
-        return 0 if self._began is None else round(min(self.timeout_s, self._now() - self._began) * 1000)
-
-    def tokens(self) -> Tokens:
-        return tokens_of(self.counters[-1]() if self.counters else None, self.took_ms())
+        return answered(chunk.batch_id, line, body, took_ms())
 
 
 class Allowance:

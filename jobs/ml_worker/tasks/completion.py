@@ -1,6 +1,5 @@
 """An inference route as a task: the job's input is the request's body, its result the whole answer."""
 
-import asyncio
 from typing import Any
 
 from jobs.ml_worker.inference import Inference
@@ -16,14 +15,11 @@ class Completion:
         self._route_name = route_name
 
     async def __call__(self, given: dict[str, Any], report: Report, /) -> Done:
-        now = asyncio.get_running_loop().time
-        began: list[float] = []
-        answer = await self._inference.complete(
-            self._route_name, given, Owner.of_job(report.job), lambda: began.append(now()), report.counters.append
-        )
+        generation = report.generation
+        answer = await self._inference.complete(self._route_name, given, Owner.of_job(report.job), generation)
         usage = answer.get("usage")
-        if began and _is_timed(report.job):
-            usage = {**(usage or {}), "seconds": round(min(report.job.timeout_s, now() - began[0]), 3)}
+        if generation.began_at is not None and _is_timed(report.job):
+            usage = {**(usage or {}), "seconds": round(generation.seconds(report.job.timeout_s), 3)}
         return Done(answer, usage)
 
 
