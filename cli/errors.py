@@ -13,6 +13,12 @@ import click
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended, as shells have it."""
 
+NEXT_STEPS = {
+    "invalid_api_key": "Give a valid key with --api-key or OMNI_API_KEY.",
+    "model_not_found": "'omni models' lists the models that this key may use.",
+}
+"""What to type after a refusal, by its code."""
+
 START = "Start one with './omni up'"
 
 
@@ -51,7 +57,8 @@ class Refused(CliError):
             f"retry after {self.retry_after_s:g} s" if self.retry_after_s is not None else "",
             f"request id {self.request_id}" if self.request_id else "",
         )
-        return f"{self.message}\n  ({', '.join(part for part in known if part)})"
+        next_step = f"\n  {NEXT_STEPS[self.code]}" if self.code in NEXT_STEPS else ""
+        return f"{self.message}\n  ({', '.join(part for part in known if part)}){next_step}"
 
 
 class BrokenOff(CliError):

@@ -37,7 +37,10 @@ def claimed(state_dir: Path) -> Iterator[int]:
         while not _locked(file):
             if time.monotonic() > deadline:
                 file.seek(0)
-                raise AlreadyUp(f"the platform is up already from {state_dir} (process {file.read().strip()})")
+                raise AlreadyUp(
+                    f"the platform is up already from {state_dir} (process {file.read().strip()}). "
+                    "Stop it with Ctrl-C, or name another folder with OMNI_STATE_DIR"
+                )
             time.sleep(POLL_S)
         file.truncate(0)
         file.write(str(os.getpid()))

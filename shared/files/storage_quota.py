@@ -38,7 +38,7 @@ class StorageQuota:
     def _refusal(self, used: int, by: int) -> PayloadTooLarge:
         wanted = f", and this takes {shown(by)}" if by else ""
         return PayloadTooLarge(
-            f"Your tenant's files take {shown(used)} of the {shown(self.most)} they may{wanted}. Delete files that are "
+            f"Your tenant's files use {shown(used)} of their {shown(self.most)}{wanted}. Delete files that are "
             "not needed (DELETE /v1/files/{id}, omni files delete) or cancel unfinished uploads.",
             code="storage_quota_exceeded",
         )

@@ -92,7 +92,7 @@ def presented_key(authorization: str, x_api_key: str) -> str:
 def require_scope(caller: Caller, scope: Scope | None) -> None:
     """PermissionDenied, naming the scope, when the caller lacks it."""
     if scope is not None and not caller.has_scope(scope):
-        raise PermissionDenied(f"This key lacks the scope '{scope}'.")
+        raise PermissionDenied(f"This key lacks the scope '{scope}'. Use a key that has it.")
 
 
 def require_network(caller: Caller, address: Callable[[], Address | None]) -> None:

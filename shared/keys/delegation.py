@@ -57,7 +57,8 @@ class Delegation:
         """PermissionDenied (code `exceeds_own_key`) naming the field in which the key has more than its maker."""
         if field := excess(self.maker, effective(key, self.limits, self.budgets)):
             raise PermissionDenied(
-                f"This key may not make or change keys that have more than itself; '{field}' is more.",
+                f"A key may not create or change a key that has more rights than itself: '{field}' has more. "
+                "Request less, or use a key that has as much.",
                 param=field,
                 code="exceeds_own_key",
             )

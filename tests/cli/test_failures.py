@@ -32,7 +32,10 @@ def test_no_platform_is_one_sentence(omni: Omni, platform: Platform, command: tu
 def test_a_wrong_key_is_told_with_the_request_id(omni: Omni, command: tuple[str, ...]) -> None:
     result = omni(*command, OMNI_API_KEY="wrong")
     assert result.exit_code == 1
-    assert result.stderr == "Error: No valid API key was given.\n  (401, invalid_api_key, request id req_test)\n"
+    assert result.stderr == (
+        "Error: No valid API key was given.\n  (401, invalid_api_key, request id req_test)\n"
+        "  Give a valid key with --api-key or OMNI_API_KEY.\n"
+    )
 
 
 def test_a_reached_limit_says_when_to_come_back(omni: Omni, platform: Platform) -> None:

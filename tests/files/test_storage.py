@@ -72,7 +72,7 @@ def test_a_file_without_room_is_refused_before_a_byte_of_it_is_kept(shelf: Shelf
     with pytest.raises(PayloadTooLarge) as refused:
         shelf.files.create(TERMS, Unread(), 401)
     assert (refused.value.status, refused.value.code) == (413, "storage_quota_exceeded")
-    for part in ("600 bytes of the 1000 bytes", "this takes 401 bytes", "omni files delete"):
+    for part in ("600 bytes of their 1000 bytes", "this takes 401 bytes", "omni files delete"):
         assert part in refused.value.message
     assert (shelf.used, len(shelf.blobs.list(""))) == (600, 1)
 
