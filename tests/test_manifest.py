@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.routes.main import NOT_HANDLERS
 from shared import manifest
 from shared.core.errors import NotFound
 
@@ -16,6 +17,11 @@ HANDLERS = {
 
 def test_every_row_has_a_handler_and_every_handler_a_row() -> None:
     assert {route.name for route in ROUTES if route.kind not in {"inference", "stream"}} == HANDLERS
+
+
+def test_whatever_stands_beside_the_handlers_is_known_at_the_start() -> None:
+    modules = {path.stem for path in Path("functions/routes").glob("*.py")} - {"__init__"}
+    assert modules - HANDLERS == NOT_HANDLERS
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
