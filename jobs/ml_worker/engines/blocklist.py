@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from cachetools import LRUCache
 
+from jobs.ml_worker.engines.refusals import schema_refused
 from shared.core.errors import InvalidRequest, OmniError
 from shared.ports.clock import Clock
 from shared.ports.store import Store, Transaction
@@ -116,8 +117,7 @@ def refusal(call: Call) -> InvalidRequest:
     field = next((name for name in CONSTRAINTS if name in call), None)
     if field is None:
         return InvalidRequest("This request has ended the model's engine before.", code="request_blocked")
-    param = "tools" if field == "tools" else "response_format"
-    return InvalidRequest("The engine did not get on with this schema.", param=param, code="schema_too_complex")
+    return schema_refused("tools" if field == "tools" else "response_format")
 
 
 def _digests(call: Call) -> tuple[str, ...]:

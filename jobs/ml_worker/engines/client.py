@@ -9,7 +9,7 @@ import msgspec
 
 from jobs.ml_worker.engines import refusals
 from jobs.ml_worker.engines.engine import Running
-from shared.core.errors import Unavailable, UpstreamFailed, UpstreamTimeout
+from shared.core.errors import UpstreamFailed, UpstreamTimeout
 from shared.ports.upstream import BrokenOff, ConnectFailed, OutgoingRequest, TimedOut, Upstream
 from shared.web import sse
 
@@ -153,9 +153,7 @@ def _failures_named() -> Iterator[None]:
     try:
         yield
     except ConnectFailed as error:
-        raise Unavailable(
-            "The model is starting again.", code="model_loading", detail=str(error), retry_after_s=2
-        ) from error
+        raise refusals.starting_again(str(error)) from error
     except TimedOut as error:
         raise UpstreamTimeout(detail=str(error)) from error
     except BrokenOff as error:

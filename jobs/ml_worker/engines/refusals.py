@@ -16,6 +16,14 @@ VALIDATION = re.compile(r"'msg': '([^']*)'")
 PARAMETER = re.compile(r" \(parameter=.*\)$")
 
 
+def starting_again(detail: str = "", code: str = "model_loading") -> Unavailable:
+    return Unavailable("The model is starting again.", code=code, detail=detail, retry_after_s=2)
+
+
+def schema_refused(param: str | None = None) -> InvalidRequest:
+    return InvalidRequest("The engine did not get on with this schema.", param=param, code="schema_too_complex")
+
+
 def from_answer(status: int, content: bytes, prompt_field: str) -> OmniError:
     """The error for an engine's HTTP answer of 400 or more; `prompt_field` is where the request holds the prompt."""
     try:
@@ -36,9 +44,9 @@ def from_told(told: Any, status: int, prompt_field: str) -> OmniError:
         return InvalidRequest(_sentence(message), param=_param(found, message))
     detail = f"the engine answered {status}"  # its own words may quote the request
     if status == 503 or any(sign in message for sign in GONE):
-        return Unavailable("The model is starting again.", detail=detail, code="model_loading", retry_after_s=2)
+        return starting_again(detail)
     if "grammar" in message.lower():
-        return InvalidRequest("The engine did not get on with this schema.", code="schema_too_complex")
+        return schema_refused()
     return UpstreamFailed(detail=detail)
 
 

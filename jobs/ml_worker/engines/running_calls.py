@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from jobs.ml_worker.engines.blocklist import Blocklist, refusal
+from jobs.ml_worker.engines.refusals import starting_again
 from shared.core.errors import InvalidRequest, OmniError, Unavailable, UpstreamFailed
 from shared.ports.upstream import UpstreamError
 
@@ -74,7 +75,7 @@ class RunningCalls:
         except InvalidRequest:
             return refusal(call)
         if self._stalled:
-            return Unavailable("The model is starting again.", code="model_stalled", retry_after_s=2)
+            return starting_again(code="model_stalled")
         return error
 
     def _forget(self, call: Call) -> None:
