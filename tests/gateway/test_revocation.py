@@ -216,16 +216,20 @@ def test_a_static_key_that_was_taken_away_ends_its_requests_too(tmp_path: Path) 
     asyncio.run(run())
 
 
-def test_others_who_wait_for_the_same_answer_get_all_of_it(tmp_path: Path) -> None:
-    """The first caller's key is revoked while two share its answer: it alone is cut off."""
+async def shared_and_cut_off(running: Scene) -> tuple[Call, Call]:
+    """Two callers of one answer, of whom the first has lost its key."""
+    first = await running.begin(SHARED)
+    second = Call(running.world, SHARED, key=running.office.new()[1])
+    await until(lambda: second.parts, "the second caller shares the answer")
+    running.change(revoke)
+    await until(lambda: b"invalid_api_key" in first.body, "the first caller is cut off")
+    return first, second
 
+
+def test_others_who_wait_for_the_same_answer_get_all_of_it(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path) as running:
-            first = await running.begin(SHARED)
-            second = Call(running.world, SHARED, key=running.office.new()[1])
-            await until(lambda: second.parts, "the second caller shares the answer")
-            running.change(revoke)
-            await until(lambda: b"invalid_api_key" in first.body, "the first caller is cut off")
+            first, second = await shared_and_cut_off(running)
             running.upstream.open()
             await second.done()
             await first.done()
@@ -237,14 +241,10 @@ def test_others_who_wait_for_the_same_answer_get_all_of_it(tmp_path: Path) -> No
     asyncio.run(run())
 
 
-def test_a_shared_answer_ends_when_nobody_is_left_who_may_have_it(tmp_path: Path) -> None:
+def test_a_shared_answer_ends_when_no_caller_is_left_who_may_have_it(tmp_path: Path) -> None:
     async def run() -> None:
         async with scene(tmp_path) as running:
-            first = await running.begin(SHARED)
-            second = Call(running.world, SHARED, key=running.office.new()[1])
-            await until(lambda: second.parts, "the second caller shares the answer")
-            running.change(revoke)
-            await until(lambda: b"invalid_api_key" in first.body, "the first caller is cut off")
+            first, second = await shared_and_cut_off(running)
             second.leave()
             await running.upstream.left_alone.wait()
             await first.done()
