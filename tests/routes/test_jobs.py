@@ -99,7 +99,8 @@ def test_200_shows_why_a_job_failed(routes: Routes) -> None:
     jobs(routes).finish(claimed(routes, job_id), Failed(JobError("timeout", "Too long.", retryable=False)))
     view = routes.call("GET", f"{PATH}/{job_id}", ACME).get_json()
     assert (view["state"], view["result"]) == ("failed", None)
-    assert view["error"] == {"code": "timeout", "message": "Too long.", "retryable": False}
+    shown = {"code": "timeout", "message": "Too long.", "retryable": False, "status": 500, "param": None}
+    assert view["error"] == shown
 
 
 def test_202_a_dead_letter_runs_again(routes: Routes) -> None:
