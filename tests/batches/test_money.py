@@ -120,6 +120,5 @@ def test_lines_in_flight_of_a_cancelled_batch_are_charged_for_what_was_made(tmp_
 def test_lines_in_flight_of_a_stopped_worker_are_done_again_and_charged_once(world: World) -> None:
     begun(world, 100, dollars=10_000)
     stopped_after(world, 20)
-    world.model = echo
     world.work()
     assert ledger(world).month_spent == 100 * LINE
