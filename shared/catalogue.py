@@ -27,6 +27,10 @@ Kind = Literal["chat", "completion", "embedding", "rerank", "moderation", "image
 """What a model can do."""
 
 
+MOST_NAMED = 20
+"""Models in a message."""
+
+
 class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
     url: str = ""
     worker: bool = False
@@ -40,7 +44,7 @@ class UpstreamRow(msgspec.Struct, forbid_unknown_fields=True):
 class ModelRow(msgspec.Struct, forbid_unknown_fields=True):
     id: Name
     upstreams: Annotated[list[UpstreamRow], msgspec.Meta(min_length=1)]
-    kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1)] = ("chat",)
+    kinds: Annotated[tuple[Kind, ...], msgspec.Meta(min_length=1)] = ("chat", "completion")
     context: Annotated[int, msgspec.Meta(ge=0)] = 0
     owned_by: str = "omni"
     version: str = ""
@@ -104,12 +108,24 @@ class Catalogue:
             return found
         raise no_such_model(model_id)
 
-    def require_for_jobs(self, allowed: frozenset[str] | None, model_id: str) -> Model:
+    def of_kind(self, model_id: str, kind: str, allowed: frozenset[str] | None) -> Model:
+        """The model of that id, which must be able to do that. NotFound; InvalidRequest names those that can, of the
+        models `allowed` (None: all)."""
+        model = self.get(model_id)
+        if kind in model.kinds:
+            return model
+        able = [each.id for each in self.models if kind in each.kinds and (allowed is None or each.id in allowed)]
+        others = f" These can: {', '.join(able[:MOST_NAMED])}." if able else ""
+        raise InvalidRequest(
+            f"The model '{model_id}' is not one for {kind}.{others}", param="model", code="unsupported_model"
+        )
+
+    def require_for_jobs(self, allowed: frozenset[str] | None, model_id: str, kind: str) -> Model:
         """The model. NotFound when a key that may use the models `allowed` (None: all) cannot see it; InvalidRequest
-        when no worker serves it."""
+        when it is not of that kind, or no worker serves it."""
         if allowed is not None and model_id not in allowed:
             raise no_such_model(model_id)
-        model = self.get(model_id)
+        model = self.of_kind(model_id, kind, allowed)
         if model.worker is None:
             raise InvalidRequest(
                 f"The model '{model_id}' is not served by the worker, which runs the jobs.",

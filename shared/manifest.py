@@ -115,7 +115,9 @@ class Router:
             methods.update(dict.fromkeys(route.methods, route))
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route and its path parameters, HEAD's as GET's; NotFound or MethodNotAllowed."""
+        """The route and its path parameters, HEAD's as GET's and with a slash at its end as without; NotFound or
+        MethodNotAllowed."""
+        path = path.rstrip("/") or path
         if methods := self._fixed.get(path):
             return self._pick(methods, method), {}
         for pattern, methods in self._patterns.values():

@@ -26,6 +26,7 @@ from shared.ports.clock import Clock
 from shared.settings import Settings
 from shared.surfaces.input_size import measure
 from shared.surfaces.parameters import restricted
+from shared.surfaces.registry import SURFACES
 from shared.surfaces.request import InferenceRequest
 from shared.web.asgi import look_into
 
@@ -65,7 +66,7 @@ class Infer:
     async def __call__(
         self, exchange: Exchange, route: Route, caller: Caller, asked: InferenceRequest, content: bytes
     ) -> None:
-        model = self._catalogue.get(asked.model)
+        model = self._catalogue.of_kind(asked.model, SURFACES[route.name].kind, caller.models)
         exchange.model = model.id
         digest = BodyDigest(route.name, content)
         await self._health.refuse_repeated(digest)

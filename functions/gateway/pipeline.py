@@ -8,6 +8,7 @@ from functions.gateway.attempt import Attempt
 from functions.gateway.authenticate import Authenticate
 from functions.gateway.bound_bodies import BoundBodies
 from functions.gateway.cache import Cache
+from functions.gateway.cross_origin import CrossOrigin
 from functions.gateway.forward import Forward
 from functions.gateway.functions import Functions
 from functions.gateway.identify import Identify
@@ -72,6 +73,7 @@ def build(settings: Settings, ports: Ports, pages: SystemPages) -> Stages:
             LogRequests(ports.clock, settings.slow_request_s, settings.project),
             TrackUsage(UsageRecords(ports.store, settings.usage_days), ports.clock),
             AnswerErrors(),
+            CrossOrigin(settings.cors_origins),
             LimitRefusals(authenticate, admit),
             Identify(router, settings.max_header_bytes),
             authenticate,

@@ -15,6 +15,7 @@ from shared.jobs.charges import Terms, most_of, terms
 from shared.jobs.orders import JobOrder
 from shared.jobs.view import view
 from shared.manifest import Route
+from shared.surfaces.registry import SURFACES
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 from shared.web.schemas import MODELS
@@ -28,7 +29,7 @@ def handle(incoming: Incoming, context: Context) -> Reply:
     wanted = parse(JobRequest, incoming.body, context.settings.max_json_depth)
     given = _with_model(wanted)
     _check_input(_task(wanted.task), given, context.settings.max_json_depth)
-    model = context.catalogue.require_for_jobs(incoming.caller.models, given["model"])
+    model = context.catalogue.require_for_jobs(incoming.caller.models, given["model"], SURFACES[wanted.task].kind)
     if wanted.webhook:
         context.webhooks.require_usable(incoming.caller.tenant, wanted.webhook.url)
     timeout_s = _timeout_s(wanted, context.settings.job_timeout_s)

@@ -8,6 +8,7 @@ from functions.routes.jobs_create import job_terms
 from shared.core.fairness import WEIGHTS
 from shared.jobs.orders import RetryOrder
 from shared.jobs.view import view
+from shared.surfaces.registry import SURFACES
 from shared.web.incoming import Incoming
 from shared.web.reply import Reply
 
@@ -15,7 +16,7 @@ from shared.web.reply import Reply
 def handle(incoming: Incoming, context: Context) -> Reply:
     job_id, caller = incoming.params["id"], incoming.caller
     job = context.jobs.replayable(caller.tenant, job_id)
-    model = context.catalogue.require_for_jobs(caller.models, job.model)
+    model = context.catalogue.require_for_jobs(caller.models, job.model, SURFACES[job.task].kind)
     terms = job_terms(model, context.jobs.input(job), job.timeout_s, caller, context)
     order = RetryOrder(caller.key_id, WEIGHTS[caller.tier], incoming.request_id, terms)
     again = context.jobs.retry(caller.tenant, job_id, order)

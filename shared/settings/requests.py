@@ -80,6 +80,11 @@ class Requests:
         "the files that the process may open; 0: any number.",
         least=0,
     )
+    cors_origins: str = knob(
+        "",
+        "OMNI_CORS_ORIGINS",
+        "Web pages whose scripts may call the API: origins separated by commas, `*` for all; empty: none.",
+    )
     keep_alive_s: float = knob(
         10.0,
         "OMNI_KEEP_ALIVE_S",

@@ -22,6 +22,7 @@ from shared.money.policy import Applies
 from shared.money.worst_case import worst_cost_of
 from shared.ports.blobs import Blobs
 from shared.settings import Settings
+from shared.surfaces.registry import SURFACES
 
 NO_FILE = Mistake("file_not_found", "The input file is not there any more.", param="input_file_id")
 
@@ -82,7 +83,7 @@ class BatchPlan:
     def _worst(self, batch: Batch, model_id: str) -> Worst:
         """What lines that ask this model can cost: each may take as long as a request to its route."""
         allowed = None if batch.models is None else frozenset(batch.models)
-        model = self._catalogue.require_for_jobs(allowed, model_id)
+        model = self._catalogue.require_for_jobs(allowed, model_id, SURFACES[self._routes[batch.endpoint].name].kind)
         price = model.price
         if not batch.budgets or price is None:
             return lambda _: 0

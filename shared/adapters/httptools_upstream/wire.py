@@ -57,7 +57,7 @@ def _announces_length(request: OutgoingRequest) -> bool:
 
 def encoded(request: OutgoingRequest, place: Place) -> bytes:
     """The request's bytes; ValueError when a header would break out of its line."""
-    lines = [f"{request.method} {place.target} HTTP/1.1", f"host: {place.authority}"]
+    lines = [f"{request.method} {place.target} HTTP/1.1", f"host: {place.authority}", "accept-encoding: identity"]
     lines += [f"{name}: {value}" for name, value in request.headers]
     if request.parts is not None:
         lines += [] if _announces_length(request) else ["transfer-encoding: chunked"]
