@@ -1,5 +1,6 @@
 """Callers that take their time, by the hundred: others are served meanwhile, and nobody is waited for without end."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -64,6 +65,12 @@ def test_a_head_that_comes_a_byte_at_a_time_is_not_waited_for(impatient: Gateway
 
         connection.sendall(HEAD + b"x-slow: ")
         wait_until(is_refused, description="the gateway hangs up", within_s=30)
+
+
+def test_a_half_sent_body_is_given_up_in_time(impatient: Gateway) -> None:
+    head, _, content = impatient.send(HEAD_TO_THE_BODY + b"{").partition(b"\r\n\r\n")
+    assert head.split()[1] == b"408"
+    assert set(json.loads(content)) == {"error", "request_id"}
 
 
 def test_a_second_head_on_a_connection_is_not_waited_for(impatient: Gateway) -> None:

@@ -2,11 +2,9 @@
 
 import json
 import socket
-from pathlib import Path
 
 import pytest
 
-from tests.machine import free_port
 from tests.stack.running import RunningStack
 
 PATH = "/v1/chat/completions"
@@ -61,9 +59,3 @@ def test_nonsense_is_refused_in_the_one_shape(stack: RunningStack, head: str, bo
     answered, problem = speak(stack, head, body)
     assert answered == status
     assert set(problem) == {"error", "request_id"}
-
-
-def test_a_half_sent_body_is_given_up_in_time(tmp_path: Path) -> None:
-    with RunningStack(tmp_path / "state", free_port(), model="none", OMNI_BODY_TIMEOUT_S="1") as stack:
-        status, problem = speak(stack, f"POST {PATH} HTTP/1.1", b"content-length: 500\r\n\r\n{")
-        assert (status, set(problem)) == (408, {"error", "request_id"})
