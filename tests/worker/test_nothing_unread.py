@@ -45,6 +45,13 @@ def test_400_for_a_fraction_where_an_engine_counts(app: Application, name: str, 
     assert problem(app.chat(**{name: value})) == (400, "invalid_value", name)
 
 
+@pytest.mark.parametrize("name", ["user", "safety_identifier", "prompt_cache_key", "service_tier"])
+@pytest.mark.parametrize("value", [True, 1, [], {"a": 1}])
+def test_400_for_what_is_no_text(app: Application, name: str, value: Any) -> None:
+    status, _, param = problem(app.chat(**{name: value}))
+    assert (status, param) == (400, name)
+
+
 @pytest.mark.parametrize("value", ["false", 0, 1, []])
 def test_400_for_what_is_neither_true_nor_false(app: Application, value: Any) -> None:
     assert problem(app.chat(ignore_eos=value)) == (400, "invalid_value", "ignore_eos")

@@ -113,6 +113,8 @@ class ChatRequest(Sampling):
     metadata: Annotated[dict[str, str], Field(max_length=16, fail_fast=True)] | None = None
     store: bool | None = None
     service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
 
     @field_validator("top_logprobs")
     @classmethod
