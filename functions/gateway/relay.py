@@ -48,7 +48,7 @@ class ShortAnswer(NamedTuple):
     @classmethod
     async def of(cls, response: Response) -> "ShortAnswer | None":
         """None when it is not short."""
-        length = response.header(b"content-length")
+        length = _length(response)
         if not length.isdigit() or int(length) > MOST_WHOLE_BYTES:
             return None
         return cls(response.status, passed_back(response), await response.read())
@@ -59,7 +59,7 @@ class ShortAnswer(NamedTuple):
 
 async def send_on(exchange: Exchange, response: Response, rate: TransferRate) -> None:
     """Sends a function's answer part by part, never held whole; CutOff for a caller who reads too slowly."""
-    length, headers = response.header(b"content-length"), passed_back(response)
+    length, headers = _length(response), passed_back(response)
     await exchange.begin(response.status, [*headers, (b"content-length", length)] if length else headers)
     try:
         async for chunk in response.chunks():
@@ -74,6 +74,11 @@ async def send_on(exchange: Exchange, response: Response, rate: TransferRate) ->
             raise
         raise CutOff(str(error)) from error
     await exchange.write(b"", more=False)
+
+
+def _length(response: Response) -> bytes:
+    """As the upstream announces it; empty where it is the length of something else, a body with a coding."""
+    return b"" if response.header(b"content-encoding") else response.header(b"content-length")
 
 
 def passed_back(response: Response) -> RawHeaders:

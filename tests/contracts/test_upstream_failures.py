@@ -70,9 +70,8 @@ async def test_an_answer_that_is_none_breaks_off(said: bytes) -> None:
         (CHUNKED, b"400\r\n%b\r\n" % (b"x" * 1024)),
         (CHUNKED, b"1\r\nx\r\n" * 100),
         (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1000),
-        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n", bytes(1000)),
     ],
-    ids=["announced", "in chunks", "in chunks of a byte", "until the connection ends", "compressed"],
+    ids=["announced", "in chunks", "in chunks of a byte", "until the connection ends"],
 )
 @in_loop
 async def test_an_answer_without_end_is_not_read_to_its_end(head: bytes, part: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import cast
 
 import httptools
 
+from shared.adapters.httptools_upstream.coding import decoder_of
 from shared.ports.upstream import AnswerTooLarge, BrokenOff, Take, TimedOut, UpstreamError
 
 MOST_HEAD_BYTES = 64 * 1024
@@ -99,6 +100,8 @@ class Connection(asyncio.Protocol):
         return self._headers.get(name, b"")
 
     async def read(self) -> bytes:
+        if self._is_coded:
+            return await self._read_decoded()
         announced = self.header(b"content-length")
         while not self._is_complete:
             self._require_at_most(int(announced) if announced.isdigit() else self._unread_bytes)
@@ -123,15 +126,33 @@ class Connection(asyncio.Protocol):
 
     def _require_at_most(self, size: int) -> None:
         if size > self._most_bytes:
-            raise AnswerTooLarge(f"more than {self._most_bytes} bytes")
+            self._fail(error := AnswerTooLarge(f"more than {self._most_bytes} bytes"))
+            raise error
+
+    @property
+    def _is_coded(self) -> bool:
+        return self.header(b"content-encoding") not in (b"", b"identity")
+
+    async def _read_decoded(self) -> bytes:
+        pieces, size = [], 0
+        async for piece in self.chunks():
+            pieces.append(piece)
+            size += len(piece)
+            self._require_at_most(size)
+        return b"".join(pieces)
 
     async def chunks(self, take: Take | None = None) -> AsyncIterator[bytes]:
-        self._take = take
+        decoder = decoder_of(self.header(b"content-encoding")) if self._is_coded else None
+        self._take = None if decoder else take
         while True:
             if self._parts:
                 part = self._joined()
                 self._forget_parts()
-                yield part
+                if decoder is None:
+                    yield part
+                    continue
+                for piece in decoder.pieces(part):
+                    yield piece
                 continue
             if self._is_complete:
                 return
