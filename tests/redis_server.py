@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis import Redis, RedisError
 
-from shared.redis import connect
+from shared.redis import TIMEOUT_S, connect
 from tests.machine import free_port
 from tests.waiting import wait_until
 
@@ -31,9 +31,9 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
-    def client(self, password: str | None = None) -> Redis:
-        """As the platform connects to it."""
-        return connect(self.url, lambda: password)
+    def client(self, password: str | None = None, timeout_s: float = TIMEOUT_S) -> Redis:
+        """As the platform connects to it, unless it is to be more patient."""
+        return connect(self.url, lambda: password, timeout_s)
 
     def start(self) -> None:
         program = find()

@@ -110,7 +110,7 @@ async def _many(url: str, draw: random.Random, redis: RedisServer) -> int:
 
 def _held(redis: RedisServer) -> int:
     """Slots that Redis counts as held by any instance."""
-    with redis.client() as client:
+    with redis.client(timeout_s=60) as client:
         names = client.scan_iter(match="omni:limits:*concurrent-requests*")
         return sum(int(value.split()[0]) for name in names for value in client.hgetall(name).values())
 
