@@ -44,9 +44,11 @@ def prepare(
     checkout: Path = CHECKOUT,
 ) -> Prepared:
     """The gateway of a checkout, with a key of these terms."""
-    models = site.scratch / "models.toml"
+    folder = site.scratch / str(checkout).strip("/").replace("/", "-")  # of two checkouts, each has a state of its own
+    folder.mkdir()
+    models = folder / "models.toml"
     models.write_text(MODELS.format(model=mock.MODEL, upstream=site.upstream))
-    environment = {**omni.environment(site.scratch / "state"), "OMNI_MODELS_FILE": str(models), **settings}
+    environment = {**omni.environment(folder / "state"), "OMNI_MODELS_FILE": str(models), **settings}
     key = _managed_key(site, environment, terms, checkout)
     program = omni.function("gateway", environment, "--asgi", checkout=checkout)
     return Prepared(omni.version(), program, (("authorization", f"Bearer {key}"),))
@@ -80,4 +82,4 @@ CONTENDER = Contender(OMNI, DOES, prepare)
 
 def of(checkout: Path) -> Contender:
     """Another checkout's gateway, with that one's own packages, to see what a change costs."""
-    return Contender(f"{OMNI} in {checkout}", DOES, partial(prepare, checkout=checkout))
+    return Contender(f"{OMNI} in {checkout.name}", DOES, partial(prepare, checkout=checkout))
