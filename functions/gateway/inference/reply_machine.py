@@ -32,8 +32,6 @@ EVENTS_BEGIN = (b"data:", b"event:", b"id:", b"retry:", b":")
 MOST_HELD_EVENTS_BYTES = 1024 * 1024
 """Of events that bring nothing yet: a server that sends more of them has begun to answer."""
 END = Part(sse.LAST, sse.LAST)
-MARKS = (usage.MARK, answers.ERROR_MARK, sse.DONE)
-"""What stands in events that are more than parts of the answer."""
 
 
 class ReplyState(Enum):
@@ -104,7 +102,8 @@ class ReplyMachine:
         them."""
         if self.state is not ReplyState.STREAMING or not self._wanted.is_stream:
             return False
-        return self._reader.is_whole(data) and not any(map(data.__contains__, MARKS))
+        is_more = usage.MARK in data or answers.ERROR_MARK in data or sse.DONE in data
+        return not is_more and self._reader.is_whole(data)
 
     def feed(self, data: bytes) -> Part:
         """Bytes of the body have come. What goes to the caller now."""
