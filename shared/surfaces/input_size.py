@@ -1,6 +1,6 @@
 """How much a request gives a model to read: its text by bytes, its media by what they hold."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.core import tokens
 from shared.surfaces import media, message_parts
@@ -8,8 +8,7 @@ from shared.surfaces.media import MediaRule
 from shared.surfaces.request import InferenceRequest
 
 
-@dataclass(frozen=True, slots=True)
-class InputSize:
+class InputSize(NamedTuple):
     text_bytes: int
     """Of the body, without what is no text."""
     media: int = 0

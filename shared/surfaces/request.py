@@ -92,7 +92,7 @@ def _require_tokens(request: InferenceRequest) -> None:
 def _prompts(raw: msgspec.Raw) -> int:
     """How many there are: `prompt` may be a text, a list of texts, the tokens of one, or a list of those. Counted, not
     decoded: a million tokens would take a tenth of a second."""
-    if bytes(memoryview(raw)[:1]) != b"[":
+    if not raw or bytes(memoryview(raw)[:1]) != b"[":
         return 1
     text = bytes(raw)
     if TOKENS.match(text):

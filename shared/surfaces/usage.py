@@ -6,8 +6,7 @@ nothing away from the counts beside it.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -29,8 +28,7 @@ Fields = dict[str, msgspec.Raw]
 NONE: Fields = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens; None: not reported."""
 
     input: int | None = None
@@ -169,7 +167,7 @@ def _of_choices(choices: msgspec.Raw) -> Usage | None:
     for place, fields in enumerate(map(_object, _items(choices))):
         if usage := _usage(_object(fields.get("usage"))):
             index = _count(fields.get("index"))
-            found = found.then(replace(usage, by_choice=((place if index is None else index, usage.output or 0),)))
+            found = found.then(usage._replace(by_choice=((place if index is None else index, usage.output or 0),)))
     return None if found is NOTHING else found
 
 

@@ -11,8 +11,8 @@ and the other way round.
 The machine waits for nothing and sends nothing: who drives it hands it what happened, and sends on what it returns.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -54,8 +54,7 @@ class ReplyFailed(Exception):
         """What came before, and goes to the caller all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What the caller is to get."""
 
     surface: Surface
@@ -80,7 +79,7 @@ class ReplyMachine:
         """Of that one, in dollars."""
         self._wanted = wanted
         self._meter = meter
-        self._says_events = content_type.strip().lower().startswith(EVENT_STREAM)
+        self.says_events = content_type.strip().lower().startswith(EVENT_STREAM)
         self._reader = EventReader(wanted.most_event_bytes)
         self._held = bytearray()
         self._head = b""
@@ -145,12 +144,16 @@ class ReplyMachine:
 
     def _begin(self, data: bytes) -> bytes:
         """Tells by its first bytes what it is: servers mix up what they call it."""
-        data = bytes(self._held) + data
+        if self._held:
+            data = bytes(self._held) + data
+            self._held.clear()
+        if data.startswith(b"{"):
+            self.state = ReplyState.WHOLE
+            return data
         begin = data.lstrip().removeprefix(sse.BYTE_ORDER_MARK)
-        self._held.clear()
-        if begin and (self._says_events or not any(each.startswith(begin) for each in EVENTS_BEGIN)):
+        if begin and (self.says_events or not any(each.startswith(begin) for each in EVENTS_BEGIN)):
             is_object = begin.startswith((b"{", b"[", b"<"))
-            is_stream = begin.startswith(EVENTS_BEGIN) or (self._says_events and not is_object)
+            is_stream = begin.startswith(EVENTS_BEGIN) or (self.says_events and not is_object)
             self.state = ReplyState.LOOKING if is_stream else ReplyState.WHOLE
         return data
 

@@ -71,12 +71,11 @@ class ResponseRelay:
 
     async def _relay(self, error_of: Callable[[UpstreamError], OmniError]) -> None:
         try:
-            async for data in self._response.chunks(self._take):
-                await self._send(self._reply.feed(data))
-                if self._reply.state is ReplyState.DONE:
-                    break
+            if self._wanted.is_stream or self._reply.says_events:
+                await self._relay_parts()
             else:
-                await self._send(await look_into(self._reply.held, self._reply.end))
+                self._reply.feed(await self._response.read())
+                await look_into(self._reply.held, self._reply.end)
         except UpstreamError as error:
             await self._send(self._reply.lost(error_of(error)))
         if not self._wanted.is_stream:
@@ -84,6 +83,13 @@ class ResponseRelay:
             if cost := self._reply.cost:
                 self._exchange.reply_headers.append((HEADER, cost.encode()))
             await send_whole(self._exchange, self._response.status, JSON_HEADERS, self._reply.content)
+
+    async def _relay_parts(self) -> None:
+        async for data in self._response.chunks(self._take):
+            await self._send(self._reply.feed(data))
+            if self._reply.state is ReplyState.DONE:
+                return
+        await self._send(await look_into(self._reply.held, self._reply.end))
 
     def _take(self, data: bytes) -> bool:
         """Passes on what is nothing but parts of the answer, the moment it arrives."""
